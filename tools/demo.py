@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Run everything on synthetic slices; the same as ``mmaffinity demo``."""
+"""Run the demo on synthetic slices; the same as ``mmaffinity demo``."""
 
 from mmaffinity_cli import main
 

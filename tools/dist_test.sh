@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test with several processes: one per GPU, or on CPUs if there is no GPU.
+# Test with several processes, one per GPU, or on the CPU if there is no GPU.
 #
 #     tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
 set -euo pipefail

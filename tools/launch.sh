@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a tool in several processes with torchrun; called by dist_train.sh and dist_test.sh.
+# Run a tool in several processes with torchrun, for dist_train.sh and dist_test.sh.
 #
 #     tools/launch.sh TOOL PROCESSES [arguments of the tool]
 set -euo pipefail
@@ -12,15 +12,15 @@ if ! [[ $processes =~ ^[1-9][0-9]*$ ]]; then
     exit 2
 fi
 if [ "${NNODES:-1}" = 1 ] && [ -z "${MASTER_PORT:-}" ]; then
-    # One machine: torchrun chooses a free port, so that two runs do not collide.
+    # On one machine, torchrun chooses a free port, so that runs do not collide.
     where=(--standalone)
 else
     where=(--nnodes "${NNODES:-1}" --node-rank "${NODE_RANK:-0}" --master-addr "${MASTER_ADDR:-127.0.0.1}"
            --master-port "${MASTER_PORT:-29500}")
 fi
-# The package need not be installed, because the checkout comes first.
+# The checkout comes first, so the package need not be installed.
 export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
-# torchrun's default, but without its warning; on CPUs with many cores per process, set it yourself.
+# torchrun's default, set here to avoid its warning; with several cores per process, set a higher value.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec "${PYTHON:-python}" -m torch.distributed.run "${where[@]}" --nproc-per-node "$processes" \
     "$tools/$tool" "$@" --launcher pytorch

@@ -1,4 +1,4 @@
-"""The Python entry points: everything that the commands do. Each is imported on first use."""
+"""Python entry points for everything that the commands do, each imported on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The effect of each optimisation: the same model with and without it, timed alternately in one run."""
+"""Measure the effect of each optimisation: time a model with and without it, alternating within one run."""
 
 import copy
 import statistics
@@ -32,28 +32,31 @@ def ablate(
     device: str = 'cpu',
     overrides: dict | None = None,
 ) -> list[dict]:
-    """Time a model as configured and with one change at a time, alternating so that other load affects all variants equally.
+    """Time a model as configured and with one change at a time, alternating so that other load affects all variants alike.
 
     Args:
         config, checkpoint, device, overrides: as for :class:`Benchmark`, for an affinity model. Random weights are the same
             in every variant.
         changes: keys of ``ABLATIONS``.
-        jobs: prediction modes, and 'train', which has no drift.
+        jobs: prediction modes, or 'train', for which no drift is measured.
         batch_size, objects: slices per call, and objects per slice.
         runs, warmup: timed rounds, and untimed rounds before them.
         num_threads: torch threads; None means one per core.
 
     Returns:
-        A row per variant and job with the keys ``COLUMNS``: the median time of a call; its ratio to that of the model as
-        configured; and, relative to the same model, the largest difference of a logit and of a class probability, and the
-        share of slices with an unchanged class (None if the job does not classify).
+        A row per variant and job with the keys ``COLUMNS``: the median time of a call and, against the model as configured,
+        the ratio of the times, the largest difference of a logit and of a class probability, and the share of slices with the
+        same class (the last three are None if the job does not classify).
 
     Raises:
-        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a change or a job is unknown.
+        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a change or a job is unknown or ``runs`` is below 1.
     """
     unknown = [name for name in changes if name not in ABLATIONS] + [name for name in jobs if name not in (*MODES, 'train')]
     if unknown:
-        raise ValueError(f'unknown {unknown}; changes are {tuple(ABLATIONS)}, jobs are {MODES} and train')
+        raise ValueError(
+            f'unknown: {", ".join(unknown)}; the changes are {", ".join(map(repr, ABLATIONS))}; the jobs are '
+            f'{", ".join(MODES)}, train'
+        )
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
     config = own_config(config, overrides)
@@ -67,7 +70,7 @@ def ablate(
                 changed.model.backbone.pop(key, None)
         bench = Benchmark(changed, checkpoint, objects, device, precision)
         for job in jobs:
-            if job == 'train':  # which changes its weights
+            if job == 'train':  # a model of its own, because training changes the weights
                 calls[name, job] = Benchmark(changed, checkpoint, objects, device, precision).job(job, batch_size)
             elif name not in TRAINING:
                 calls[name, job] = bench.job(job, batch_size)

@@ -1,4 +1,4 @@
-"""How much predictions depend on the machine: the same slices with other threads, instructions, batches and rounding."""
+"""Measure how much predictions depend on the machine: on thread count, processor instructions, batch size and rounding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,23 +14,23 @@ from mmaffinity.utils.tables import format_table
 
 from .variants import Predictions, Variant, default_variants, predictions_of
 
-# A slice counts as one with lesions if the reference finds one with at least this probability.
+# A slice counts as having lesions if the reference finds a RoI with at least this lesion probability.
 LESION_PROBABILITY = 0.5
-# A RoI counts as changed if a corner moves by more, in pixels of the slice.
+# A RoI counts as changed if a coordinate moves by more than this, in pixels of the slice.
 MOVED = 1.0
 WORST = 5  # slices to report
 
 
 @dataclass
 class Difference:
-    """Differences between a variant's predictions for N slices and the reference.
+    """Differences between the predictions of a variant and of the reference for N slices.
 
     Attributes:
-        probability: the largest change of a probability of a slice, shape (N,).
+        probability: largest change of a class probability, shape (N,).
         label: whether the class changed, shape (N,).
-        moved: the largest movement of a RoI used by either: the distance in pixels to the nearest RoI of the other, as the
-            largest difference of a coordinate, shape (N,).
-        changed: for each slice, the ranks of the reference's RoIs without a counterpart within ``MOVED`` pixels.
+        moved: largest distance from a RoI that either uses to the nearest RoI of the other, in pixels, as the largest
+            difference of a coordinate, shape (N,).
+        changed: for each slice, the ranks of the RoIs used by the reference that have no counterpart within ``MOVED`` pixels.
     """
 
     probability: np.ndarray
@@ -48,33 +48,35 @@ def measure_agreement(
     max_slices: int | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> dict:
-    """Run a model over slices in several ways and compare the predictions with those in float64.
+    """Predict slices with each variant of a model, and compare the predictions with those of the first variant.
 
     Args:
         config, checkpoint, cfg_options: as for :class:`AffinityInferencer`, for a model that classifies slices from RoIs.
         inputs: files and folders of slices, as for prediction.
-        variants: ways to compute; the first is the reference. None means :func:`default_variants`.
-        max_slices: largest number of slices; every n-th slice is used.
-        progress: called with a description of the current work.
+        variants: the reference and at least one other variant. None means :func:`default_variants`, with float64 as reference.
+        max_slices: maximum number of slices, evenly spaced; None means all.
+        progress: called with the name of each variant before it runs.
 
     Returns:
-        Plain data: 'slices', 'with_lesions', 'torch', 'cpu' and a list 'variants', each with its settings, the
-        result of :func:`_summary` for 'with_lesions' and 'without', and the 'worst' slices.
+        Plain data: 'notice', 'config', 'checkpoint', 'torch', 'cpu', the name of the 'reference', the number of 'slices' and of
+        those 'with_lesions', and a list 'variants', each with its settings, the result of :func:`_summary` for 'with_lesions'
+        and 'without', and the 'worst' slices.
 
     Raises:
-        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if no slice can be read.
+        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if there is only one variant, no slice can be
+            read, or an exported model comes from another checkpoint.
     """
     cfg = own_config(config, cfg_options)
-    variants = list(variants or default_variants(cfg))
-    reference: Predictions | None = None
+    first, *others = variants or default_variants(cfg)
+    if not others:
+        raise ValueError(f'there is nothing to compare with {first.name}: give at least one more variant')
+    progress(first.name)
+    reference = predictions_of(cfg, checkpoint, inputs, first, max_slices)
+    with_lesions = reference.scores.max(1) >= LESION_PROBABILITY
     rows = []
-    for variant in variants:
+    for variant in others:
         progress(variant.name)
         found = predictions_of(cfg, checkpoint, inputs, variant, max_slices)
-        if reference is None:
-            reference = found
-            with_lesions = reference.scores.max(1) >= LESION_PROBABILITY
-            continue
         difference = compare(found, reference)
         rows.append(
             dict(
@@ -84,15 +86,13 @@ def measure_agreement(
                 worst=_worst(difference, reference, found),
             )
         )
-    if reference is None or not rows:
-        raise ValueError('give a reference and at least one variant to compare with it')
     return dict(
         notice=NOTICE,
         config=str(cfg.filename),
         checkpoint=str(checkpoint),
         torch=torch.__version__,
         cpu=torch.backends.cpu.get_cpu_capability(),
-        reference=variants[0].name,
+        reference=first.name,
         slices=len(reference.names),
         with_lesions=int(with_lesions.sum()),
         variants=rows,
@@ -103,10 +103,10 @@ def compare(found: Predictions, reference: Predictions) -> Difference:
     """Compare predictions slice by slice.
 
     Raises:
-        ValueError: if they are for different slices.
+        ValueError: if the slices differ.
     """
     if found.names != reference.names:
-        raise ValueError('the predictions are for different slices; the input changed meanwhile')
+        raise ValueError('the variants predicted different slices: the input changed during the comparison; start it again')
     changed, moved = [], np.zeros(len(reference.names))
     for i in range(len(reference.names)):
         # (M, M'), between RoIs of the reference and the variant.
@@ -123,7 +123,7 @@ def format_agreement(found: dict) -> str:
     """Return the tables of :func:`measure_agreement` as text."""
     parts = [
         f'{found["slices"]} slices, {found["with_lesions"]} with lesions (probability of a RoI at least '
-        f'{LESION_PROBABILITY}); changes against {found["reference"]}'
+        f'{LESION_PROBABILITY}); differences from {found["reference"]}'
     ]
     header = ['variant', 'slices', 'median dp', '99 % dp', 'largest dp', 'dp > 0.002', 'class', 'RoIs', 'largest move, px']
     for key, title in (('with_lesions', 'Slices with lesions'), ('without', 'Slices without lesions')):
@@ -164,7 +164,7 @@ def format_agreement(found: dict) -> str:
 
 
 def _summary(difference: Difference, of: np.ndarray) -> dict:
-    """Summarise some slices: quantiles of the change in probability, and numbers of slices with each kind of change."""
+    """Summarise the selected slices: quantiles of the probability change, and the number of slices with each kind of change."""
     probability = difference.probability[of]
     count = int(of.sum())
     median, q99, most = (float(np.quantile(probability, q)) for q in (0.5, 0.99, 1.0)) if count else (0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Time of the same prediction in torch, compiled torch, ONNX Runtime and OpenVINO, in each precision that they support."""
+"""Time the same prediction in torch, compiled torch, ONNX Runtime and OpenVINO, in each precision that they support."""
 
 import datetime
 import statistics
@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmaffinity import __version__
 from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed
+from mmaffinity.scans.opening import brief
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads, time_in_turns
 
@@ -45,7 +46,7 @@ COLUMNS = (
     'date',
 )
 TABLE = COLUMNS[:8]
-PAUSE = 0.02  # seconds; the threads of a runtime keep spinning for a while after a call
+PAUSE = 0.02  # seconds between calls; a runtime's threads keep spinning for a while after each
 
 
 def benchmark_backends(
@@ -60,21 +61,21 @@ def benchmark_backends(
     overrides: dict | None = None,
     bfloat16: bool | None = None,
 ) -> Iterator[dict]:
-    """Time one slice, from its resized pixels to classes, boxes and pasted masks, in each backend in turn.
+    """Time the prediction of one slice, from its resized pixels to classes, boxes and pasted masks, in each backend in turn.
 
-    The exported model in int8 is calibrated on a phantom slice; its speed does not depend on that.
+    The int8 model is calibrated on one phantom slice, which does not affect its speed.
 
     Args:
         config, checkpoint, objects, overrides: as for :class:`Benchmark`.
-        backends: keys of ``ENGINES``; None means those that are installed. The others are compared with the first.
+        backends: keys of ``ENGINES``; None means those that are installed. The first is the baseline of the others.
         jobs: prediction modes.
         runs, warmup: timed rounds, and untimed rounds before them.
         num_threads: threads of each backend; None means one per core.
-        bfloat16: whether to time bfloat16; None means if the processor has it.
+        bfloat16: whether to time bfloat16; None means only if the processor supports it.
 
     Yields:
-        Rows with the keys ``COLUMNS``, job by job. 'speed_up' is the ratio to the first row of the job. A backend that fails
-        has a 'failure' instead of times.
+        Rows with the keys ``COLUMNS``, job by job. 'speed_up' is relative to the first row of the job. A backend that fails has
+        a 'failure' instead of times.
 
     Raises:
         FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a job or a backend is unknown, ``runs`` is below 1, or
@@ -83,7 +84,9 @@ def benchmark_backends(
     names = backends or [name for name in ENGINES if name not in BACKENDS or is_installed(name)]
     unknown = [name for name in names if name not in ENGINES] + [name for name in jobs if name not in MODES]
     if unknown:
-        raise ValueError(f'unknown {unknown}; backends are {tuple(ENGINES)}, jobs are {MODES}')
+        raise ValueError(
+            f'unknown: {", ".join(unknown)}; the backends are {", ".join(ENGINES)}; the jobs are {", ".join(MODES)}'
+        )
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
     number = num_threads or available_cores()
@@ -99,11 +102,11 @@ def benchmark_backends(
                     calls[pair], versions[pair] = backend_job.call(*pair)
                     for _ in range(warmup):
                         calls[pair]()
-                except Exception as error:  # a backend that cannot run the model is a result
+                except Exception as error:  # that a backend cannot run the model is a result too
                     if pair == pairs[0]:
                         raise
                     calls.pop(pair, None)
-                    failures[pair] = f'{type(error).__name__}: {str(error).strip().splitlines()[0]:.200}'
+                    failures[pair] = brief(error, 200)
             before = matrix_product_gflops()
             seconds, _ = time_in_turns(calls, runs, pause=PAUSE)
             peak = (before + matrix_product_gflops()) / 2
@@ -159,7 +162,7 @@ class _Job:
         return phantom_slice(0, self.size)[0]
 
     def _exported(self, precision: str) -> Path:
-        """Return the exported model, in int8 or float32."""
+        """Return the exported model in int8 or float32, exporting it on first use."""
         out = self.folder / ('int8.onnx' if precision == 'int8' else 'float32.onnx')
         if not out.exists():
             if self._weights is None:

@@ -1,4 +1,4 @@
-"""Prediction of slices with any runtime: the typed predictions, and the reading, batching and error handling around a model."""
+"""Predict slices with any runtime: typed predictions, reading, batching and error handling."""
 
 import os
 import traceback
@@ -25,8 +25,8 @@ class SlicePrediction:
 
     Attributes:
         slice: the slice as given to the model, with its position in the scan.
-        sample: ``pred_slice`` and ``pred_instances``, as far as the model predicts them, on the CPU; boxes and masks are in
-            pixels of ``slice.grey``. A :class:`SliceDataSample`; if the model runs without torch, the same fields with arrays.
+        sample: ``pred_slice`` and ``pred_instances``, those that the model predicts, on the CPU; boxes and masks are in pixels
+            of ``slice.grey``. A :class:`SliceDataSample`; if the model runs without torch, the same fields with arrays.
         slice_classes: names of the K slice classes.
         lesion_classes: names of the lesion classes.
         scan: the scan of the slice; None for slices passed individually.
@@ -80,11 +80,11 @@ class SlicePrediction:
 class SliceInferencer(ABC):
     """Predict slices from files, folders, DICOM series, NIfTI volumes and arrays.
 
-    Results are yielded one by one while the input is read, computed in batches, so a folder of any size needs the memory of one
-    batch and a few hundred bytes per slice for names. The other slices in a batch change a prediction by rounding at most,
-    since convolutions may sum in another order for another batch size.
+    Slices are predicted in batches and yielded one by one while the input is read, so a folder of any size needs the memory of
+    one batch and a few hundred bytes per slice for names. The other slices of a batch affect a prediction only by rounding:
+    convolutions may sum in a different order for a different batch size.
 
-    A subclass prepares slices and runs the model.
+    Subclasses prepare slices and run the model.
 
     Attributes:
         options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
@@ -113,10 +113,10 @@ class SliceInferencer(ABC):
 
     @abstractmethod
     def _forward(self, packed: list[Any]) -> list[Any]:
-        """Run the model on a batch of prepared slices and return a sample on the CPU for each."""
+        """Run the model on a batch of prepared slices, and return a sample on the CPU for each."""
 
     def roi_shares(self, pred_slice: Any) -> Any:
-        """Return the share of each RoI in each class of a slice, (M, K), see :class:`RoIEvidence`; None if it is not known."""
+        """Return the share of each RoI in each class, (M, K), see :class:`RoIEvidence`; None if the model does not give it."""
         return None
 
     def __call__(self, inputs: Input | Iterable[Input], on_problem: OnProblem | None = None) -> Iterator[SlicePrediction]:
@@ -125,14 +125,15 @@ class SliceInferencer(ABC):
         Args:
             inputs: a file, a folder, an array of one slice ((H, W) or colour; uint8, uint16, or float in 8-bit grey
                 levels), or an iterable of these; see :func:`find_scans`.
-            on_problem: called for each input that cannot be read, is not an axial CT slice, or fails. By default, each gives a
-                warning, except clutter.
+            on_problem: called for each input that cannot be read, is not an axial CT slice, or fails. By default, each causes
+                a warning, except clutter.
 
         Yields:
             Predictions, scan by scan, each in the order of its slices.
 
         Raises:
-            ValueError: at the end, without ``on_problem``, if nothing could be predicted; the message says why.
+            ValueError: at the end, without ``on_problem``, if inputs were skipped and nothing could be predicted; the message
+                says why.
         """
         problems: list[Problem] = []
         num_problems = num_predicted = 0
@@ -157,7 +158,7 @@ class SliceInferencer(ABC):
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
         """Predict the slices of a scan in order, except those whose key is in ``done``.
 
-        A scan that is refused as a whole, or fails for any reason, is yielded as one problem without key.
+        A scan that is refused as a whole, or fails for any reason, is yielded as one problem without a key.
         """
         try:
             scan.check()
@@ -171,7 +172,7 @@ class SliceInferencer(ABC):
             yield failure(scan.info.name, 'cannot be predicted', error)
 
     def predict_slices(self, slices: Iterable[Slice | Problem]) -> Iterator[SlicePrediction | Problem]:
-        """Predict slices in batches; problems are yielded in their place."""
+        """Predict slices in batches; problems keep their place in the order."""
         waiting: list[tuple[Slice | Problem, Any]] = []
         size = None
         for item in slices:
@@ -196,7 +197,7 @@ class SliceInferencer(ABC):
         try:
             samples = iter(self._forward(packed) if packed else ())
         except Exception as error:
-            if len(packed) > 1:  # one by one: a slice that exceeds the memory must not fail the others
+            if len(packed) > 1:  # one by one: a slice too large for the memory must not fail the others
                 for item, entry in waiting:
                     yield from self._flush([(item, entry)])
                 return
@@ -212,30 +213,34 @@ class SliceInferencer(ABC):
             scores = to_array(sample.pred_slice.score).reshape(-1)
             if not np.isfinite(scores).all():
                 raise ValueError(
-                    f'the probabilities of {item.name} are {scores.tolist()}: the '
-                    "checkpoint's weights are not finite; use an earlier one"
+                    f"the probabilities of {item.name} are {scores.tolist()}: the checkpoint's weights are not finite; use an "
+                    'earlier checkpoint'
                 )
             names = names or tuple(f'class {index}' for index in range(len(scores)))
             if len(names) != len(scores):
                 raise ValueError(
-                    f'the model has {plural(len(scores), "slice class")}, but {plural(len(names), "name")}, '
-                    f'{", ".join(names)}: set slice_classes in the config'
+                    f'the model has {plural(len(scores), "slice class")} but {plural(len(names), "class name")} '
+                    f'({", ".join(names)}): set slice_classes in the config'
                 )
         return SlicePrediction(item, sample, names, self.lesion_classes)
 
 
 def refused(scan: Scan, error: Exception) -> Problem:
-    """Return the problem of a scan whose check raised: a refusal for a ValueError, otherwise a failure."""
+    """Return the problem of a scan whose check raised an error: a refusal for a ValueError, otherwise a failure."""
     if isinstance(error, ValueError):
         return Problem(scan.info.name, brief(error))
     return failure(scan.info.name, 'cannot be checked', error)
 
 
 def failure(source: str, what: str, error: Exception, key: str | None = None) -> Problem:
-    """Return the problem of an unexpected failure.
+    """Return an unexpected error as a problem; ``MMAFFINITY_TRACEBACK=1`` prints its traceback.
 
-    ``MMAFFINITY_TRACEBACK=1`` shows its traceback.
+    Args:
+        source: what failed, for example the name of a slice.
+        what: what happened to it, for example 'cannot be predicted'.
+        error: the error.
+        key: key of the slice in its scan; None for a whole scan.
     """
     if os.environ.get('MMAFFINITY_TRACEBACK') == '1':
         traceback.print_exception(error)
-    return Problem(source, f'{what}: {brief(error) if str(error) else type(error).__name__}', key, failed=True)
+    return Problem(source, f'{what}: {brief(error)}', key, failed=True)

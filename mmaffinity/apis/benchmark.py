@@ -1,4 +1,4 @@
-"""Latency, throughput, memory and arithmetic of a model, in seconds and in a machine-independent unit."""
+"""Measure the latency, throughput, memory and arithmetic of a model, in seconds and in a machine-independent unit."""
 
 import copy
 import csv
@@ -73,9 +73,9 @@ class Benchmark:
     """A model and its timed jobs.
 
     Args:
-        config: a config or the path of one.
-        checkpoint: weights; by default random weights, which take the same time.
-        objects: number of objects per slice in testing: that many best boxes, whatever their scores. None leaves it to the
+        config: a config or its path.
+        checkpoint: matching weights; by default random weights, which take the same time.
+        objects: predicted objects per slice: that many of the best boxes, whatever their scores. None leaves the number to the
             weights and the config's thresholds.
         device: see :func:`~mmaffinity.utils.device.find_device`.
         precision: 'float32', or 'bfloat16' or 'float16' by automatic mixed precision.
@@ -83,7 +83,7 @@ class Benchmark:
 
     Raises:
         FileNotFoundError: if the config or the checkpoint does not exist.
-        ValueError: if the checkpoint does not match, the device does not exist, or an argument is unknown.
+        ValueError: if the checkpoint does not match, the device does not exist, or an argument is invalid.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Benchmark:
         overrides: dict | None = None,
     ) -> None:
         if precision not in PRECISIONS:
-            raise ValueError(f'precision must be one of {PRECISIONS}, not {precision!r}')
+            raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, not {precision!r}')
         self.config = own_config(config, overrides)
         self.checkpoint, self.objects = checkpoint, objects
         self.device, self.precision = find_device(device), precision
@@ -120,7 +120,7 @@ class Benchmark:
             and not Path(preprocessor.get('statistics') or '').is_file()
         ):
             preprocessor.update(mean=0.4, std=0.3)
-        # Initialisation messages are not relevant here.
+        # Hide MMEngine's messages on the initialisation of weights.
         MMLogger.get_current_instance().setLevel('WARNING')
         if self.checkpoint is not None:
             return build_model(self.config, self.checkpoint).to(self.device)
@@ -129,19 +129,19 @@ class Benchmark:
         return model.to(self.device)
 
     def job(self, name: str, batch_size: int = 1) -> Callable[[], Any]:
-        """Return the function of a job: a prediction mode, 'train' (both stages with the optimizer), or 'data'.
+        """Return a function that runs a job once: a prediction mode, 'train' (both stages with the optimizer), or 'data'.
 
         Raises:
             ValueError: if the job is unknown or the model does not support it.
         """
         if name not in JOBS:
-            raise ValueError(f'a job must be one of {JOBS}, not {name!r}')
+            raise ValueError(f'a job must be one of {", ".join(JOBS)}, not {name!r}')
         if name == 'data':
             return self._data_job(batch_size)
         if name == 'train':
             return self._train_job(batch_size)
         if not hasattr(self.model, 'mode'):
-            raise ValueError(f'{type(self.model).__name__} has no modes; it can be timed for the jobs train and data only')
+            raise ValueError(f'{type(self.model).__name__} has no prediction modes: only the jobs train and data can be timed')
         data = dict(
             inputs=[torch.from_numpy(phantom_slice(i, self.size)[0])[None] for i in range(batch_size)],
             data_samples=[phantom_sample(CLASSIFICATION, self.size) for _ in range(batch_size)],
@@ -215,9 +215,22 @@ class Benchmark:
         warmup: int = 3,
         count: bool = True,
     ) -> dict:
-        """Time a job and return one row of the table, with the keys ``COLUMNS``."""
+        """Time a job, and return one row of the table.
+
+        Args:
+            name, batch_size: as for :meth:`job`.
+            num_threads: torch threads; None means one per core.
+            runs, warmup: timed calls, and untimed calls before them.
+            count: whether to count the arithmetic, which takes another call.
+
+        Returns:
+            A row with the keys ``COLUMNS``.
+
+        Raises:
+            ValueError: as for :meth:`job`, and if ``runs`` or ``num_threads`` is below 1.
+        """
         job = self.job(name, batch_size)
-        with threads(num_threads or torch.get_num_threads()):
+        with threads(num_threads or available_cores()):
             before = matrix_product_gflops(self.device)
             timing = measure(job, runs, warmup, self.device)
             peak = (before + matrix_product_gflops(self.device)) / 2
@@ -279,11 +292,11 @@ def benchmark(
         Rows with the keys ``COLUMNS``.
 
     Raises:
-        FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a job is unknown.
+        FileNotFoundError, ValueError: as for :class:`Benchmark` and :meth:`Benchmark.row`.
     """
     unknown = [name for name in jobs if name not in JOBS]
     if unknown:
-        raise ValueError(f'unknown jobs {unknown}; there are {JOBS}')
+        raise ValueError(f'unknown: {", ".join(unknown)}; the jobs are {", ".join(JOBS)}')
     for index, number in enumerate(objects):
         bench = Benchmark(config, checkpoint, number, device, precision, overrides)
         for name in jobs:
@@ -291,7 +304,7 @@ def benchmark(
                 continue  # does not depend on the number of objects
             for size in batch_sizes[:1] if name == 'train' else batch_sizes:
                 for threads_ in num_threads:
-                    yield bench.row(name, size, threads_ or available_cores(), runs, warmup)
+                    yield bench.row(name, size, threads_, runs, warmup)
 
 
 def format_rows(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:

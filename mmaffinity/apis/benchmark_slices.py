@@ -1,4 +1,4 @@
-"""Phantom slices and their samples, to time a model with."""
+"""Phantom slices and their data samples, for timing models."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from mmaffinity.structures import SEGMENTATION, SliceDataSample
 
 COVID_19 = 2  # a phantom of this class has several lesions
 LEVEL = 0.55  # relative height in the phantom's lungs, near the middle, where lesions are
-MIN_LESION_AREA = 100
+MIN_LESION_AREA = 100  # pixels, exclusive
 
 
 @lru_cache(maxsize=64)
@@ -21,7 +21,7 @@ def phantom_slice(number: int, size: tuple[int, int]) -> tuple[np.ndarray, np.nd
     """Draw the slice of a phantom patient.
 
     Args:
-        number: of the patient.
+        number: number of the patient.
         size: (width, height) in pixels.
 
     Returns:
@@ -32,7 +32,13 @@ def phantom_slice(number: int, size: tuple[int, int]) -> tuple[np.ndarray, np.nd
 
 
 def phantom_sample(task: str, size: tuple[int, int], mask: np.ndarray | None = None) -> SliceDataSample:
-    """Return the sample of a phantom slice, for the segmentation task with the lesions in its mask."""
+    """Return the data sample of a phantom slice, for the segmentation task with the lesions in its mask.
+
+    Args:
+        task: 'segmentation' or 'classification'.
+        size: (width, height) in pixels.
+        mask: mask from :func:`phantom_slice`, shape (height, width); only for segmentation.
+    """
     shape = size[::-1]
     sample = SliceDataSample(
         metainfo=dict(task=task, img_id=0, img_path='phantom', img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))

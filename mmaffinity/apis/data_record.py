@@ -20,11 +20,11 @@ _KEYS = ('content_sha256', 'listing_sha256')
 
 
 class DataRecordHook(Hook):
-    """Write ``data_fingerprint.json`` to the work folder when training starts, and the fingerprints to checkpoints.
+    """Write ``data_fingerprint.json`` to the work directory when training starts, and store the fingerprints in checkpoints.
 
     The file contains ``train`` and ``val`` (null without validation), each from
-    :func:`~mmaffinity.datasets.verification.record_of`, and ``earlier``: fingerprints of other training data that the run used
-    before it was resumed. A checkpoint's ``meta`` contains only the fingerprints.
+    :func:`~mmaffinity.datasets.verification.record_of`, and ``earlier``, the fingerprints of any other training data that the
+    run used before it was resumed. A checkpoint's ``meta`` contains only the fingerprints.
 
     Args:
         read_files: whether to read every slice for the SHA-256 of its content; see :func:`reads_files`.
@@ -40,10 +40,10 @@ class DataRecordHook(Hook):
             return
         started = time.monotonic()
         train = record_of(runner.train_dataloader.dataset, 'train', self.read_files)
-        # Without validation there is no loop with its data.
+        # The validation data belong to the validation loop, which a run without validation lacks.
         val = record_of(runner.val_dataloader.dataset, 'val', self.read_files) if runner.val_loop is not None else None
         print_log(
-            f'fingerprints of the data: training {_identity(train)}, validation {_identity(val) if val else "none"} '
+            f'data fingerprints: training {_identity(train)}, validation {_identity(val) if val else "none"} '
             f'({time.monotonic() - started:.1f} s)',
             logger=runner.logger,
         )
@@ -66,9 +66,9 @@ class DataRecordHook(Hook):
 
 
 def reads_files(runner: Runner) -> bool:
-    """Whether a run hashes the files of its data: the config's ``hash_files``, True by default.
+    """Whether a run hashes its data files: the config's ``hash_files``, True by default.
 
-    This takes seconds, or some minutes for all of CNCB-NCOV on a slow network drive.
+    This takes seconds, or a few minutes for all of CNCB-NCOV on a slow network drive.
     """
     return bool(runner.cfg.get('hash_files', True))
 
@@ -87,7 +87,7 @@ def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Return what the run recorded before it was resumed."""
+    """Return what the run recorded before it was resumed; None if nothing can be read."""
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
         return dict(

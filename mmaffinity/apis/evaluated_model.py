@@ -1,4 +1,4 @@
-"""A model with the slices of a test set, for figures that need a few predictions."""
+"""A model and its test set, for figures that need the predictions of a few slices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,7 +19,12 @@ from mmaffinity.visualization.sample_arrays import cropped_as_seen
 
 
 class PredictedSlice(NamedTuple):
-    """A slice of the test set with its prediction."""
+    """A slice of the test set with its prediction.
+
+    Attributes:
+        image: the part of the slice that the model saw, at its original size, shape (H, W) or (H, W, 3).
+        sample: its data sample, with annotations and predictions.
+    """
 
     image: np.ndarray
     sample: SliceDataSample
@@ -30,7 +35,7 @@ class EvaluatedModel:
 
     Args:
         model: the model, in evaluation mode.
-        dataset: the data set of the test.
+        dataset: the test set.
         name: name of the checkpoint.
         epoch: epoch of the checkpoint, None if unknown.
     """
@@ -41,7 +46,7 @@ class EvaluatedModel:
 
     @classmethod
     def load(cls, config: str | Path | Config, checkpoint: str | Path, overrides: dict | None = None) -> 'EvaluatedModel':
-        """Build a model and the test set of its config.
+        """Build the model and the test set of a config.
 
         Args:
             config: a config or its path; it is not changed.
@@ -59,7 +64,7 @@ class EvaluatedModel:
         return cls(model, DATASETS.build(cfg.test_dataloader.dataset), Path(checkpoint).stem, epoch)
 
     def index_of(self, path: str, task: str) -> int:
-        """Return the index of a slice in the test set, by the end of its path and its task.
+        """Find a slice of the test set by its task and the end of its path, and return its index.
 
         Raises:
             ValueError: if the test set has no such slice, or several.
@@ -71,7 +76,7 @@ class EvaluatedModel:
                 found.append(index)
         if len(found) != 1:
             raise ValueError(
-                f'{path} matches {plural(len(found), "slice")} of the test set; give enough of the path to identify one'
+                f'{path} matches {plural(len(found), f"{task} slice")} of the test set: give enough of the path of one slice'
             )
         return found[0]
 
@@ -81,7 +86,7 @@ class EvaluatedModel:
 
         Args:
             index: index in the test set.
-            mask_scores: return masks as probabilities in steps of 1/255 instead of binary.
+            mask_scores: return masks as uint8 probabilities in steps of 1/255 instead of binary masks.
 
         Raises:
             ValueError: if mask scores are requested, but the model has no masks.
@@ -101,7 +106,7 @@ class EvaluatedModel:
         if not getattr(head, 'with_mask', False):
             raise ValueError('this figure needs a model that predicts masks')
         threshold = head.test_cfg.mask_thr_binary
-        head.test_cfg.mask_thr_binary = -1  # MMDetection's sign for probabilities
+        head.test_cfg.mask_thr_binary = -1  # a negative threshold makes MMDetection return probabilities
         try:
             yield
         finally:

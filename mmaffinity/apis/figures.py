@@ -1,4 +1,4 @@
-"""The paper's figures, and attribution to RoIs, as files."""
+"""Draw the paper's figures and the attribution to RoIs, and save them."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def affinity_figure(
         overrides: config fields by dotted key.
 
     Raises:
-        ValueError: if the model has no affinity head.
+        FileNotFoundError, ValueError: as for :func:`model_affinities`, and if config or a checkpoint cannot be loaded.
     """
     models = (EvaluatedModel.load(config, checkpoint, overrides) for checkpoint in checkpoints)
     return _save(model_affinities(models, slices), out_dir, 'figure4_affinity')
@@ -49,7 +49,17 @@ def lesion_figure(
     overrides: dict | None = None,
     score_thr: float = 0.5,
 ) -> Figures:
-    """Figure 6: boxes, scores and masks; sigmoid mask scores; ground truth, for some slices with lesion annotations."""
+    """Figure 6, for slices with lesion annotations: boxes, scores and masks; sigmoid mask scores; ground truth.
+
+    Args:
+        config, slices, overrides: as for :func:`affinity_figure`.
+        checkpoint: matching weights.
+        out_dir: folder for ``figure6_lesions.png`` and ``.pdf``.
+        score_thr: lowest score to show.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`model_lesions`, and if config or checkpoint cannot be loaded.
+    """
     figure = model_lesions(EvaluatedModel.load(config, checkpoint, overrides), slices, score_thr)
     return _save(figure, out_dir, 'figure6_lesions')
 
@@ -61,7 +71,16 @@ def evidence_figures(
     slices: Sequence[str],
     overrides: dict | None = None,
 ) -> Figures:
-    """Attribution of each class to the RoIs, one figure per slice; see :func:`roi_evidence`."""
+    """Attribution of each class to the RoIs, one figure per slice; see :func:`roi_evidence`.
+
+    Args:
+        config, slices, overrides: as for :func:`affinity_figure`.
+        checkpoint: matching weights.
+        out_dir: folder for ``evidence_<number>_<true class>.png`` and ``.pdf``.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`model_evidence`, and if config or checkpoint cannot be loaded.
+    """
     model, files = EvaluatedModel.load(config, checkpoint, overrides), []
     for number, path in enumerate(slices, 1):
         figure, truth = model_evidence(model, path)
@@ -93,12 +112,20 @@ def rank_figure(report: str | Path, out_dir: str | Path, published: bool = False
 
 
 def curve_figure(work_dir: str | Path, out_dir: str | Path) -> Figures:
-    """Losses and validation scores during training, see :func:`run_curves`."""
+    """Losses and validation scores during training; see :func:`run_curves`."""
     return _save(run_curves(work_dir), out_dir, 'training_curves')
 
 
 def confusion_figures(work_dirs: Sequence[str | Path], out_dir: str | Path) -> Figures:
-    """Confusion matrices of all classifications in finished runs."""
+    """Confusion matrix of each finished run that classified slices.
+
+    Args:
+        work_dirs: work directories with ``results*.json``, or such files.
+        out_dir: folder for the figures.
+
+    Raises:
+        FileNotFoundError, ValueError: as for :func:`load_runs`, and if no run classified slices.
+    """
     files = []
     for run in load_runs(work_dirs)[0]:
         stem = Path(run.source).stem.removeprefix('results')
@@ -119,7 +146,7 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     90th, 50th and 10th percentile of mean AP, so that a figure shows failures as well as successes.
 
     Raises:
-        ValueError: if there is none.
+        FileNotFoundError, ValueError: as for :func:`load_runs`, and if no slice qualifies.
     """
     load_runs([work_dir])  # checks the files
     folder = Path(work_dir)

@@ -1,4 +1,4 @@
-"""Growth of time with the number of slices, objects, RoIs and affinities."""
+"""Measure how prediction time grows with the number of slices, objects, RoIs and affinities."""
 
 import copy
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mmaffinity.utils.config import own_config
 
 from .benchmark import Benchmark
 
-# For each growing quantity: the job that shows it, and the values.
+# For each quantity: the job to time, and the values.
 GROWTH = {
     'slices': ('both', (1, 2, 4, 8, 16)),
     'objects': ('both', (1, 10, 25, 50, 75, 100)),
@@ -29,22 +29,23 @@ def measure_growth(
     device: str = 'cpu',
     overrides: dict | None = None,
 ) -> dict:
-    """Time a model with random weights while a quantity grows.
+    """Time a model with random weights at growing values of each quantity.
 
     Args:
         config: an affinity model's config or its path.
         what: keys of ``GROWTH``: slices per batch, objects per slice, RoIs beta, affinities C*.
-        runs, warmup, num_threads, device, overrides: as for :func:`benchmark`.
+        num_threads: torch threads; None means one per core.
+        runs, warmup, device, overrides: as for :func:`benchmark`.
 
     Returns:
-        A pair of lists (values, seconds) by name.
+        By name, two lists: values and seconds.
 
     Raises:
         ValueError: if a name in ``what`` is unknown.
     """
     unknown = [name for name in what if name not in GROWTH]
     if unknown:
-        raise ValueError(f'unknown {unknown}; growth can be measured with the number of {tuple(GROWTH)}')
+        raise ValueError(f'unknown: {", ".join(unknown)}; growth is measured with the number of {", ".join(GROWTH)}')
     config = own_config(config, overrides)
     result = {}
     for name in what:
@@ -56,7 +57,7 @@ def measure_growth(
                 changed.merge_from_dict({'model.roi_head.cls_head.num_rois': value})
                 selector = changed.model.roi_head.get('roi_selector') or {}
                 if selector.get('num_candidates') is not None:
-                    selector['num_candidates'] = 2 * value  # there must be as many as ranks
+                    selector['num_candidates'] = 2 * value  # at least one per rank
             if name == 'affinities':
                 changed.merge_from_dict({'model.roi_head.cls_head.num_affinities': value})
             bench = Benchmark(changed, objects=value if name == 'objects' else 24, device=device)

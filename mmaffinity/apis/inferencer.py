@@ -1,4 +1,4 @@
-"""The Python entry point for prediction: from files or arrays to typed predictions."""
+"""Python entry point for prediction with torch, from files or arrays to typed predictions."""
 
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -37,16 +37,16 @@ class AffinityInferencer(SliceInferencer):
     See :class:`SliceInferencer`.
 
     Args:
-        config: a config or its path, of any model of this package. Its test pipeline prepares the slices.
-        checkpoint: matching weights; loaded without executing code in it.
+        config: a config of any model of this package, or its path. Its test pipeline prepares the slices.
+        checkpoint: matching weights, loaded without executing code from the file.
         device: 'cpu', 'cuda', 'cuda:1', ..., see :func:`~mmaffinity.utils.device.find_device`; None means a GPU if there is
             one.
-        batch_size: slices per batch; None means 8 on a GPU and 1 on the CPU, where more gain nothing.
+        batch_size: slices per batch; None means 8 on a GPU and 1 on the CPU, where more than 1 gains nothing.
         options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
         cfg_options: overrides of config fields by dotted key.
-        workers: processes that read, decode and window slices while the network runs; 0 reads in between. None means 1 on the
-            CPU and 4 on a GPU. They are used on systems that can fork, for scans of at least 16 slices.
-        precision: 'float32' ('auto' means it), or 'bfloat16' by automatic mixed precision, faster where the hardware has it.
+        workers: processes that read, decode and window slices while the network runs; 0 reads between batches. None means 1 on
+            the CPU and 4 on a GPU. They are used for scans of at least 16 slices, on systems that can fork.
+        precision: 'float32', the meaning of 'auto', or 'bfloat16': automatic mixed precision, faster on hardware that has it.
 
     Attributes:
         slice_classes, lesion_classes: names, from the checkpoint if it has them, otherwise from the config.
@@ -69,11 +69,11 @@ class AffinityInferencer(SliceInferencer):
         precision: str = 'auto',
     ) -> None:
         if workers is not None and workers < 0:
-            raise ValueError(f'workers={workers} must be 0 or more')
+            raise ValueError(f'workers must be at least 0, not {workers}')
         if precision not in PRECISIONS:
-            raise ValueError(f'precision={precision!r} must be one of {", ".join(PRECISIONS)}')
+            raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, not {precision!r}')
         if batch_size is not None and batch_size < 1:
-            raise ValueError(f'batch_size={batch_size} must be 1 or more')
+            raise ValueError(f'batch_size must be at least 1, not {batch_size}')
         cfg = own_config(config, cfg_options)
         self.cfg, self.options = cfg, options or ReadOptions()
         self.device = find_device(device)

@@ -1,4 +1,4 @@
-"""Figures of a model's predictions: affinities (Figure 4), lesions (Figure 6), attribution to RoIs."""
+"""Draw a model's predictions: affinities (Figure 4), lesions (Figure 6), attribution to RoIs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_l
 
 from .evaluated_model import EvaluatedModel
 
-# Percentiles of AP of the segmented slices: a good, a median and a bad one.
+# Quantiles of AP: a good, a median and a bad slice.
 LESION_QUANTILES = (0.9, 0.5, 0.1)
 
 
 def model_affinities(models: Iterable[EvaluatedModel], slices: Sequence[str]) -> Figure:
-    """Draw Y of some slices, one per row, at the checkpoints of a training, one per column.
+    """Draw Y of some slices, one per row, at several checkpoints of a training run, one per column.
 
     Raises:
         ValueError: if a model has no affinity head, or its test set has no such slice.
@@ -40,7 +40,7 @@ def model_affinities(models: Iterable[EvaluatedModel], slices: Sequence[str]) ->
 
 
 def model_lesions(model: EvaluatedModel, slices: Sequence[str], score_thr: float = 0.5) -> Figure:
-    """Draw boxes, scores and masks; sigmoid mask scores; ground truth, of some slices with lesion annotations.
+    """Draw slices with lesion annotations: boxes, scores and masks; sigmoid mask scores; ground truth.
 
     Raises:
         ValueError: if the model or the annotations have no masks, or the test set has no such slice.
@@ -50,7 +50,7 @@ def model_lesions(model: EvaluatedModel, slices: Sequence[str], score_thr: float
         image, sample = model(model.index_of(path, 'segmentation'), mask_scores=True)
         truth, found = true_lesions(sample, image.shape[:2]), sample.get('pred_instances')
         if found is None or truth is None or truth.masks is None:
-            raise ValueError(f'this figure needs predicted and annotated masks, which {sample_name(sample)} does not have')
+            raise ValueError(f'this figure needs predicted and annotated masks, which {sample_name(sample)} lacks')
         title = sample_name(sample)
         if 'pred_slice' in sample:
             label = int(sample.pred_slice.label)
@@ -61,7 +61,7 @@ def model_lesions(model: EvaluatedModel, slices: Sequence[str], score_thr: float
 
 
 def model_evidence(model: EvaluatedModel, path: str) -> tuple[Figure, str]:
-    """Draw the attribution of each class of a slice to its RoIs, see :func:`roi_evidence`; return also its true class.
+    """Draw the attribution of each class of a slice to its RoIs (:func:`roi_evidence`); also return its true class.
 
     Raises:
         ValueError: if the model has no affinity head, or its test set has no such slice.
@@ -107,7 +107,7 @@ def typical_lesion_slices(records: Sequence[dict]) -> list[str]:
         key=lambda record: (float(np.mean(record['ap'])), record['img_path']),
     )
     if not records:
-        raise ValueError('no slice with lesions was tested, so there is no Figure 6')
+        raise ValueError('no slice with lesions was tested, so Figure 6 cannot be drawn')
     places = dict.fromkeys(round(quantile * (len(records) - 1)) for quantile in LESION_QUANTILES)
     return [path_of(records[place]) for place in places]
 

@@ -1,4 +1,4 @@
-"""The table of trained models, from the metadata that MMDetection's tools read."""
+"""Build the table of trained models from the metadata that MMDetection's tools read."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
     """Return the models of a model index and of the files that it imports, in order.
 
     Raises:
-        FileNotFoundError: if a file does not exist.
-        ValueError: if one is not a model index, or a model's config does not exist.
+        FileNotFoundError: if the index or a file that it imports does not exist.
+        ValueError: if one is not a model index.
     """
     index = Path(index)
     try:
@@ -24,7 +24,7 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
         models = [dict(model, place=str(index)) for model in content.get('Models', [])]
         imports = content.get('Import', [])
     except (yaml.YAMLError, AttributeError) as error:
-        raise ValueError(f'{index} is not a model index: {error}') from error
+        raise ValueError(f'{index} is not a model index, which is YAML with the keys Models or Import: {error}') from error
     for name in imports:
         models += read_models(index.parent / name)
     return models
@@ -63,18 +63,17 @@ def model_table(index: str | Path) -> str:
 
 
 def write_model_table(index: str | Path, page: str | Path) -> None:
-    """Replace the table of a Markdown page by that of a model index.
+    """Replace the table in a Markdown page with that of a model index.
 
     Raises:
         FileNotFoundError: if the page does not exist, or as for :func:`model_table`.
         ValueError: if the page has no such table, or as for :func:`model_table`.
     """
     table, text = model_table(index), Path(page).read_text(encoding='utf-8')
-    start = text.find(table.partition('\n')[0])
+    header = table.partition('\n')[0]
+    start = text.find(header)
     if start < 0:
-        raise ValueError(
-            f'{page} has no table that starts with {table.partition(chr(10))[0]!r}: insert this line where the table belongs'
-        )
+        raise ValueError(f'{page} has no table that starts with {header!r}: insert this line where the table belongs')
     end = text.find('\n\n', start) + 1 or len(text)
     with whole_file(page) as file:
         file.write((text[:start] + table + text[end:]).encode())

@@ -1,4 +1,4 @@
-"""Export of a whole model as one ONNX file that runs without torch."""
+"""Export a whole model as one ONNX file that runs without torch."""
 
 import hashlib
 import json
@@ -24,8 +24,8 @@ from mmaffinity.utils.provenance import NOTICE
 
 from .inferencer import AffinityInferencer
 
-OPSET = 21  # the newest whose RoiAlign ONNX Runtime has on CPUs
-EXAMPLES = 3  # slices to trace with; any number but 1, which torch would take for a constant
+OPSET = 21  # the newest whose RoiAlign ONNX Runtime implements on CPUs
+EXAMPLES = 3  # slices to trace with; not 1, which torch would treat as a constant
 
 
 def export_onnx(
@@ -38,25 +38,25 @@ def export_onnx(
 ) -> Path:
     """Write a model as one ONNX file, from a grayscale slice to lesions and classes.
 
-    The file has standard ONNX operators only, takes any number of slices, and describes its preprocessing and classes in its
+    The file uses only standard ONNX operators, accepts any number of slices, and describes its preprocessing and classes in its
     metadata; docs/deployment.md lists inputs, outputs and metadata. It is written under a temporary name and renamed.
 
     Args:
         config: a config or its path; ``test_cfg.mode`` selects the outputs.
         checkpoint: matching weights.
         out: file to write; an existing file is replaced.
-        cfg_options: config fields by dotted key.
-        int8: training slices (files and folders, as for prediction) to calibrate a model with convolutions in int8; None
-            exports float32.
-        calibration: largest number of these slices to use, evenly spaced.
+        cfg_options: overrides of config fields by dotted key.
+        int8: training slices (files and folders, as for prediction) on which to calibrate int8 convolutions; None exports
+            float32.
+        calibration: maximum number of these slices, evenly spaced.
 
     Returns:
         The file.
 
     Raises:
         FileNotFoundError: if the config, the checkpoint or a calibration slice does not exist.
-        ValueError: if they do not match, the model or its preprocessing cannot be exported, no calibration slice can be read,
-            or the package onnx is missing.
+        ValueError: if ``out`` does not end with .onnx, config and checkpoint do not match, the model or its preprocessing
+            cannot be exported, no calibration slice can be read, or the package onnx or onnxscript is missing.
     """
     out = Path(out)
     if out.suffix != '.onnx':
@@ -66,10 +66,10 @@ def export_onnx(
     require('onnxscript', 'onnx')
     width, height = _resized_to(inferencer)
     calibrated: dict[str, Any] = {}
-    if int8 is not None:  # first, so that unreadable slices end it at once
+    if int8 is not None:  # before the export, which takes longer, so that unreadable slices are reported at once
         slices, calibrated = _calibration(int8, calibration, (width, height))
     graph = SliceGraph(inferencer.model, height, width).eval()
-    with quiet('torch.onnx'):  # progress, and notes on torchvision, which is not used
+    with quiet('torch.onnx'):  # progress messages, and notes on torchvision, which the graph does not use
         program = torch.onnx.export(
             graph,
             (torch.zeros(EXAMPLES, 1, height, width),),
@@ -114,16 +114,11 @@ def export_onnx(
         graph_sha256=hashlib.sha256(inspect(content).graph).hexdigest(),
         versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__),
     )
-    write_described(model, described, out)
-    return out
-
-
-def write_described(model: Any, described: dict[str, Any], out: Path) -> None:
-    """Write a ``ModelProto`` with a description in its metadata, atomically."""
     del model.metadata_props[:]
     model.metadata_props.add(key='mmaffinity', value=json.dumps(described, sort_keys=True, allow_nan=False))
     with whole_file(out) as file:
         file.write(model.SerializeToString(deterministic=True))
+    return out
 
 
 def _calibration(inputs: Sequence[str | Path], most: int, size: tuple[int, int]) -> tuple[list[np.ndarray], dict[str, Any]]:
@@ -141,7 +136,7 @@ def _calibration(inputs: Sequence[str | Path], most: int, size: tuple[int, int])
         if not isinstance(item, Problem)
     ]
     if not grey:
-        raise ValueError(f'no calibration slice could be read from {", ".join(map(str, inputs))}')
+        raise ValueError(f'no calibration slice could be read from {", ".join(map(str, inputs))}: give training slices')
     digest = hashlib.sha256(b''.join(pixels.tobytes() for pixels in grey)).hexdigest()
     slices = [pixels.astype(np.float32)[None, None] for pixels in grey]
     return slices, dict(calibration=dict(slices=len(slices), sha256=digest))
@@ -181,7 +176,7 @@ def _name(path: str | Path | None) -> str | None:
 
 
 def _strip(model: Any) -> None:
-    """Remove the exporter's notes, which name files of this machine, from the model and its nodes."""
+    """Remove the exporter's notes, which name files on this machine, from the model and its nodes."""
     model.producer_name, model.producer_version = 'mmaffinity', __version__
     model.ClearField('doc_string')
     for part in (

@@ -1,4 +1,4 @@
-"""The Python entry point for prediction with an exported model, without torch."""
+"""Python entry point for prediction with an exported model, without torch."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from .base_inferencer import SliceInferencer
 
 
 class Fields(dict):
-    """A dict whose items are also attributes, like the samples of MMEngine."""
+    """A dict whose items are also attributes, like MMEngine's data elements."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -24,14 +24,14 @@ class Fields(dict):
 
 
 class OnnxInferencer(SliceInferencer):
-    """Predict slices with a file of ``mmaffinity export onnx``, in ONNX Runtime or OpenVINO.
+    """Predict slices with a model exported by ``mmaffinity export onnx``, in ONNX Runtime or OpenVINO.
 
         inferencer = OnnxInferencer('affinity_c8.onnx')
         for prediction in inferencer('scan_folder'):
             print(prediction.slice.name, prediction.label, prediction.probabilities)
 
     Args:
-        model: the file.
+        model: the exported file.
         backend, precision, threads: see :func:`~mmaffinity.runtime.open_session`.
         batch_size: slices per batch; more than 1 gains nothing on a CPU.
         options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
@@ -55,7 +55,7 @@ class OnnxInferencer(SliceInferencer):
         options: ReadOptions | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
-            raise ValueError(f'batch_size={batch_size} must be 1 or more')
+            raise ValueError(f'batch_size must be at least 1, not {batch_size}')
         self.model = read_model_file(model)
         self.session = open_session(self.model, backend, precision, threads)
         self.options, self.batch_size = options or ReadOptions(), batch_size or 1

@@ -1,4 +1,4 @@
-"""Figures in the pages of test runs and reports: those that ``mmaffinity figures`` writes as files."""
+"""Draw the figures on the pages of test runs and reports, which ``mmaffinity figures`` writes as files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,15 +13,16 @@ from .evaluated_model import EvaluatedModel
 from .model_figures import model_affinities, model_evidence, model_lesions, surest_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
 
-DPI = 110  # a figure of a page has at most 1300 pixels in width
+DPI = 110  # makes a figure at most 1300 pixels wide
 
 
 class PageFigure(NamedTuple):
     """A figure of a page.
 
     Attributes:
-        title, text: heading and explanation; of a figure that cannot be drawn, the reason.
-        picture: PNG file, None if it cannot be drawn.
+        title: heading.
+        text: explanation, or the reason why the figure cannot be drawn.
+        picture: content of a PNG file; None if the figure cannot be drawn.
     """
 
     title: str
@@ -35,7 +36,7 @@ def figures_of_test(model: EvaluatedModel, results: Mapping[str, Any], training:
     Args:
         model: the model.
         results: content of the ``--out`` file.
-        training: folder of the training, with its scalar logs.
+        training: work directory of the training run, with its scalar logs.
     """
     if results['slices']:
         affinities = _attempt(
@@ -47,8 +48,8 @@ def figures_of_test(model: EvaluatedModel, results: Mapping[str, Any], training:
         for path in surest_slices(results['slices']) if affinities.picture else ():
             yield _attempt(
                 f'Attribution of each class to the RoIs: {path}',
-                'Contribution of each RoI to the logit of each class: solid and bright if for the class, dashed and dark if '
-                'against it.',
+                'Contribution of each RoI to the logit of each class: solid and bright if it supports the class, dashed and '
+                'dark if it opposes it.',
                 partial(_evidence, model, path),
             )
     if results['lesions']:

@@ -1,4 +1,4 @@
-"""Prediction of scans into a folder: JSON, CSV, COCO, masks, overlays; can be interrupted and resumed."""
+"""Predict scans into a folder of JSON, CSV, COCO, masks and overlays; an interrupted run can be resumed."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -36,37 +36,35 @@ def predict_to_folder(
     html: bool = True,
     shard: Shard | None = None,
 ) -> PredictionReport:
-    """Predict scans and write all results; docs/prediction.md describes the files.
+    """Predict scans, and write all results; docs/prediction.md describes the files.
 
     Args:
         inferencer: the model.
         inputs: files and folders, see :func:`find_scans`.
         out: folder for the results; nothing is written elsewhere.
         score_thr: lesions with a lower score are omitted from all results.
-        resume: continue an interrupted run, or add new slices: finished slices are kept if the model and settings are the
-            same.
+        resume: resume an interrupted run, or add new slices: finished slices are kept if the model and settings are the same.
         overlays: draw 'all' slices, those with 'lesions', or 'none'.
         show_rois: also draw the RoIs used for classification.
         dicom_seg: write DICOM-SEG, and the measurements as DICOM-SR, for DICOM series; needs highdicom.
         progress: called with the number of finished slices, the total, and the name of the slice.
-        html: write ``index.html`` and a page for each scan of up to 1000 slices, see docs/pages.md.
+        html: write ``index.html`` and a page for each scan of up to 1000 slices; see docs/pages.md.
         shard: predict only the scans of this shard, while other processes predict the others into the same folder;
-            :func:`~.prediction_totals.merge_shards` then writes the files on all scans.
+            :func:`~.prediction_totals.merge_shards` then writes the files that cover all scans.
 
     Returns:
-        The outcome for all inputs, or for the scans of the shard. Unreadable inputs and failing scans never end the run.
+        The outcome for all inputs, or for the scans of the shard. Unreadable inputs and failed scans never end the run.
 
     Raises:
         FileNotFoundError: if an input does not exist; ``out`` is then not created.
         FileExistsError: if ``out`` contains results and ``resume`` is not set.
-        ValueError: if another process is writing to ``out``.
-        ValueError: if ``dicom_seg`` needs a package that is not installed.
-        ValueError: if an argument is invalid, existing results have other settings, or nothing could be predicted.
+        ValueError: if an argument is invalid, ``dicom_seg`` needs a package that is not installed, another process is writing
+            to ``out``, existing results have other settings, or nothing could be predicted.
     """
     if not 0 <= score_thr <= 1:
-        raise ValueError(f'score_thr={score_thr} must be within 0 to 1')
+        raise ValueError(f'score_thr must be between 0 and 1, not {score_thr}')
     if overlays not in OVERLAYS:
-        raise ValueError(f'overlays={overlays!r} must be one of {", ".join(OVERLAYS)}')
+        raise ValueError(f'overlays must be one of {", ".join(OVERLAYS)}, not {overlays!r}')
     if dicom_seg:
         require('highdicom', 'medical')
     inputs = [inputs] if isinstance(inputs, (str, Path, np.ndarray)) else list(inputs)
@@ -82,8 +80,9 @@ def predict_to_folder(
             else:
                 scans.append(item)
         if not scans and not report.problems:
-            found = report.clutter[0] if report.clutter else f'no file in {", ".join(map(str, inputs)) or "no input"}'
-            raise ValueError(f'there is nothing to predict: {found}')
+            names = ', '.join(map(str, inputs))
+            reason = report.clutter[0] if report.clutter else f'no file in {names}' if names else 'no input was given'
+            raise ValueError(f'there is nothing to predict: {reason}')
         folder = folder or _open(out, resume, stack, shard)
         writer = ScanWriter(inferencer, folder, score_thr, resume, overlays, show_rois, dicom_seg, html)
         if shard is None:
@@ -100,20 +99,20 @@ def _open(out: str | Path, resume: bool, stack: ExitStack, shard: Shard | None) 
     """Create and lock the output folder until the stack exits; refuse a folder with results unless ``resume`` is set."""
     folder = OutputFolder(out)
     stack.enter_context(folder.lock(str(shard or '')))
-    # The journals of other shards may belong to this run; _predict_shard looks for its own.
+    # Other shards of this run may already have written journals; _predict_shard checks those of its own scans.
     if not resume and ((folder.root / REPORT).exists() or (shard is None and any(folder.root.glob(f'*/{JOURNAL}')))):
         raise _earlier_results(out)
     return folder
 
 
 def _earlier_results(out: str | Path) -> FileExistsError:
-    return FileExistsError(f'{out} contains results of an earlier run: continue it with --resume, or choose another --out')
+    return FileExistsError(f'{out} contains results of an earlier run: add --resume to continue it, or choose another --out')
 
 
 def _predict_shard(
     writer: ScanWriter, scans: Sequence[Scan], report: PredictionReport, progress: Progress | None, shard: Shard
 ) -> None:
-    """Predict the scans of a shard and write its report; inputs that belong to no scan are reported by the first shard."""
+    """Predict the scans of a shard, and write its report; the first shard reports inputs that belong to no scan."""
     mine = {place: scan for place, scan in enumerate(scans) if shard.owns(scan)}
     if not writer.resume:
         folders = ResultFolders(writer.out)
@@ -146,7 +145,7 @@ def _predict(writer: ScanWriter, scans: Sequence[Scan], progress: Progress | Non
             if isinstance(result, ScanResult):
                 part.scans.append(result)
                 continue
-            # A problem without key concerns the whole scan, whose slices have been counted.
+            # A problem without a key concerns the whole scan, not one more slice.
             done += not isinstance(result, Problem) or result.key is not None
             if isinstance(result, Problem):
                 part.problems.append(result)

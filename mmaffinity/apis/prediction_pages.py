@@ -1,4 +1,4 @@
-"""HTML pages of a prediction run. RoIs are recorded slice by slice; pixels are read again when a page is written."""
+"""Write the HTML pages of a prediction run. RoIs are recorded slice by slice; pixels are read again for the page."""
 
 import base64
 import json
@@ -20,9 +20,9 @@ from .base_inferencer import SliceInferencer, SlicePrediction
 from .prediction_totals import PAGE
 
 ROIS = 'rois.jsonl'
-MAX_SLICES = 1000  # of a scan with a page: a browser holds all its slices in memory
-PAGE_BYTES = 43_000_000  # compressed pixels of a page, two thirds of a byte less than its text in base64
-PIXEL_BYTES = 0.55  # per pixel, in pages of more slices: 300 slices of 512 x 512 have 58 MB
+MAX_SLICES = 1000  # of a scan with a page, because a browser holds all its slices in memory
+PAGE_BYTES = 43_000_000  # of compressed pixels in a page, which take 4/3 of that in base64
+PIXEL_BYTES = 0.55  # per pixel, at least: 300 slices of 512 x 512 then reach PAGE_BYTES, 58 MB in base64
 
 
 class PredictionPages:
@@ -51,7 +51,7 @@ class PredictionPages:
             yield
 
     def record(self, prediction: SlicePrediction) -> None:
-        """Append the RoIs of a slice to ``rois.jsonl``, if its scan will have a page; the last line of a slice counts."""
+        """Append the RoIs of a slice to ``rois.jsonl`` if its scan will have a page; of several lines, the last counts."""
         if prediction.scan is not None and prediction.scan.num_slices > MAX_SLICES:
             return
         rois = rois_of(self.inferencer, prediction)
@@ -72,12 +72,12 @@ class PredictionPages:
             scan, folder: the scan and its folder.
             head: ``scan`` with its notes, ``model``, ``versions``, ``settings`` and ``created``, as in ``prediction.json``.
             summary: summary of the scan.
-            records: returns a new iterator over results and problems at each call.
+            records: returns a new iterator over records and problems at each call.
         """
         if scan.info.num_slices > MAX_SLICES:
             (self.out.root / folder / PAGE).unlink(missing_ok=True)
             head['scan']['notes'].append(
-                f'no page: {scan.info.num_slices} slices are more than the {MAX_SLICES} that a browser can show at once'
+                f'no page: {scan.info.num_slices} slices exceed the {MAX_SLICES} that a browser can show at once'
             )
             return
         classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
@@ -103,7 +103,7 @@ class PredictionPages:
             file.writelines(scan_page(content, slices, _pixels(scan, predicted)))
 
     def _last_lines(self, folder: str) -> dict[str, int]:
-        """Remove repeated lines from ``rois.jsonl``, which an interrupted run leaves, and return the place of each slice."""
+        """Remove the repeated lines that an interrupted run leaves in ``rois.jsonl``; return the place of each slice."""
         self._rois.close()
         places, num_lines = self._places()
         if num_lines > len(places):
@@ -131,12 +131,13 @@ class PredictionPages:
 
 
 def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
-    """Return the RoIs that decided the class of a slice, as plain data; None if the class does not depend on RoIs.
+    """Return the RoIs from which a slice was classified, as plain data.
 
     Returns:
-        ``boxes`` (M, 4) and ``scores`` (M,). If the model has an affinity head, also ``weights`` (M,), ``shares`` (M, K), see
-        :class:`RoIEvidence`, and ``affinity``: Y in 255 steps from ``-limit`` to ``limit``, the 99.5th percentile of its
-        absolute values; otherwise None.
+        ``boxes`` (M, 4), x1 y1 x2 y2 in pixels of the slice, and ``scores`` (M,). If the model has an affinity head, also
+        ``weights`` (M,), ``shares`` (M, K), see :class:`RoIEvidence`, and ``affinity``: Y in 255 steps from ``-limit`` to
+        ``limit``, the 99.5th percentile of its absolute values. What the model does not give is None; so is the whole result if
+        the class does not depend on RoIs, or a value is not finite.
     """
     found = prediction.sample.get('pred_slice')
     if found is None or 'roi_boxes' not in found:
@@ -177,7 +178,7 @@ def _planes(scan: Scan) -> tuple[bool, list[str]]:
 
 
 def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
-    """Encode the slices that can still be read, which may fail although they were predicted."""
+    """Encode slices up to the first that can no longer be read: the input may have changed since prediction."""
     try:
         for index, values in scan.values(wanted):
             if scan.info.kind != 'images':

@@ -22,7 +22,7 @@ class ScanResult:
         summary: the scan's result, see docs/prediction.md.
         notes: notes on the scan, on its slices (equal ones once, with their number), and on outputs that could not be written.
             Warnings start with :data:`~mmaffinity.scans.notes.WARNING`.
-        failed: whether writing a mask failed unexpectedly.
+        failed: whether writing a mask, the measurements or the page failed unexpectedly.
     """
 
     name: str
@@ -56,12 +56,12 @@ class PredictionReport:
 
     @property
     def failed(self) -> bool:
-        """Whether something failed that was not refused: predicting a scan or writing its results."""
+        """Whether predicting a scan or writing its results failed unexpectedly; refused inputs do not count."""
         return any(problem.failed for problem in self.problems) or any(scan.failed for scan in self.scans)
 
 
 def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
-    """Yield a report as console lines: warnings in full, other notes by number.
+    """Yield a report as console lines: warnings in full, and the number of notes.
 
     Args:
         report: report of the run.
@@ -79,7 +79,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
             yield from (f'  {note}' for note in serious)
     if report.problems:
         yield f'{plural(len(report.problems), "input", "was")} not predicted:'
-        # Failures first, because the input is not to blame.
+        # Unexpected failures first: the input is not at fault.
         shown = sorted(report.problems, key=lambda problem: not problem.failed)[:MAX_EXAMPLES]
         yield from (f'  {problem}' for problem in shown)
         if len(report.problems) > len(shown):
@@ -89,7 +89,7 @@ def report_lines(report: PredictionReport, out: str | Path) -> Iterator[str]:
         more = ', ...' if len(names) > MAX_EXAMPLES else ''
         yield f'ignored {plural(len(report.clutter), "file")} without slices: {", ".join(names[:MAX_EXAMPLES])}{more}'
     if report.failed:
-        yield 'Something failed (see above), so the exit code is 1. MMAFFINITY_TRACEBACK=1 shows the traceback.'
+        yield 'There were unexpected failures (see above), so the exit code is 1. MMAFFINITY_TRACEBACK=1 shows the traceback.'
 
 
 def _scan_line(scan: ScanResult) -> str:

@@ -1,4 +1,4 @@
-"""Results on all scans of a folder: report.json, slices.csv and lesions.json, also from the reports of shards."""
+"""Write the files that cover all scans: report.json, slices.csv and lesions.json, also from the reports of shards."""
 
 import csv
 import hashlib
@@ -28,13 +28,13 @@ _ITEM = '  {'  # start of a line that holds one entry of a list, see writers.wri
 
 
 def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: bool) -> None:
-    """Write the files on all scans.
+    """Write the files that cover all scans.
 
     Args:
         out: output folder with the results of each scan.
         head: fields of ``report.json`` before the scans: schema, model, settings, ...
         report: outcome for all inputs.
-        html: whether to write ``index.html``, the list of all scans for a browser.
+        html: whether to write ``index.html``, the list of all scans, to open in a browser.
 
     Raises:
         ValueError: if a file cannot be written, or nothing was predicted.
@@ -53,7 +53,9 @@ def write_report(out: OutputFolder, head: dict, report: PredictionReport, html: 
             with out.write(PAGE) as file:
                 file.writelines(index_page(content, [(out.root / scan.folder / PAGE).is_file() for scan in report.scans]))
     except OSError as error:
-        raise ValueError(f'{out.root / REPORT} cannot be written: {brief(error)}; --resume continues') from error
+        raise ValueError(
+            f'{out.root / REPORT} cannot be written: {brief(error)}; fix this, and continue with --resume'
+        ) from error
     if not any(scan.num_predicted for scan in report.scans):
         reasons = '; '.join(str(problem) for problem in report.problems[:3])
         more = len(report.problems) - 3
@@ -74,7 +76,7 @@ def _write_json(out: OutputFolder, name: str, content: dict) -> None:
 
 
 def _write_slices(out: OutputFolder, scans: Sequence[ScanResult]) -> None:
-    """Join the tables of the scans, with the scan's folder as first column."""
+    """Join the tables of the scans, with the scan's folder as the first column."""
     with out.write('slices.csv') as file:
         text = io.TextIOWrapper(file, encoding='utf-8', newline='')
         rows = csv.writer(text)
@@ -88,7 +90,7 @@ def _write_slices(out: OutputFolder, scans: Sequence[ScanResult]) -> None:
 
 
 def _write_lesions(out: OutputFolder, scans: Sequence[ScanResult], classes: Iterable[str]) -> None:
-    """Join the COCO files of the scans, line by line, with new numbers for images and annotations."""
+    """Join the COCO files of the scans, line by line, with new ids for images and annotations."""
     firsts, num_images = [], 0
     for scan in scans:
         firsts.append(num_images)
@@ -127,14 +129,14 @@ def write_shard_report(
     parts: Mapping[int, PredictionReport],
     clutter: Iterable[Problem],
 ) -> None:
-    """Write the outcome of one shard, from which :func:`merge_shards` builds the report on all.
+    """Write the outcome of one shard, from which :func:`merge_shards` builds the full report.
 
     Args:
         out: output folder of the shards.
         shard: the shard.
-        scans: all scans that were found, of every shard.
+        scans: all scans that were found, including those of other shards.
         head: as for :func:`write_report`.
-        parts: outcome for each scan of the shard, by its position among ``scans``; -1 for what belongs to none.
+        parts: outcome for each scan of the shard, by its position among ``scans``; -1 for inputs that belong to no scan.
         clutter: accompanying files without slices.
     """
     names = '\n'.join(scan.identity for scan in scans)
@@ -156,7 +158,7 @@ def write_shard_report(
 
 
 def remove_reports(out: OutputFolder, shard: Shard | None) -> None:
-    """Remove reports of shards that a new run makes obsolete: its own, and those of another division."""
+    """Remove the shard reports that a new run makes obsolete: its own, and those of another division into shards."""
     for path, index, num in _shard_files(out.root):
         if shard is None or num != shard.num or index == shard.index:
             path.unlink(missing_ok=True)
@@ -168,7 +170,7 @@ def _shard_files(root: Path) -> list[tuple[Path, int, int]]:
 
 
 def merge_shards(out: str | Path) -> PredictionReport:
-    """Write the files on all scans from the results of shards, byte for byte those of one process.
+    """Write the files that cover all scans from the results of shards: byte for byte those of one process, except ``created``.
 
     Args:
         out: output folder of the shards.
@@ -181,7 +183,7 @@ def merge_shards(out: str | Path) -> PredictionReport:
         ValueError: if a shard has not finished, or shards found different scans or had other settings.
     """
     if not Path(out).is_dir():
-        raise FileNotFoundError(f'the folder {out} does not exist; --merge needs the --out of finished shards')
+        raise FileNotFoundError(f'the folder {out} does not exist: --merge needs the --out of finished shards')
     folder = OutputFolder(out)
     with folder.lock():
         contents = _read_shards(folder.root)
@@ -200,7 +202,7 @@ def _read_shards(root: Path) -> list[dict]:
     if not files:
         raise ValueError(
             f'{root} contains no shard report ({SHARD_REPORT.format("I-of-N")}): run mmaffinity predict with --num-shards '
-            'first; a killed shard has none until it is resumed'
+            'first, and resume any shard that was stopped before it could write its report'
         )
     num = files[0][2]
     missing = sorted(set(range(num)) - {index for _, index, _ in files})
@@ -224,8 +226,8 @@ def _read_shards(root: Path) -> list[dict]:
         ):
             if key_of(content) != key_of(first):
                 raise ValueError(
-                    f'{path} and {files[0][0].name} have different {what}: run the shards with the same input and '
-                    'options, with --resume if scans were added'
+                    f'{path} and {files[0][0].name} have different {what}: run all shards with the same input and '
+                    'options, and with --resume if scans were added'
                 )
         if content['versions'] != first['versions']:
             warnings.warn(

@@ -1,4 +1,4 @@
-"""Reports on finished runs: Markdown, CSV, JSON and reliability diagrams."""
+"""Write a report on finished runs: Markdown, CSV, JSON, HTML and reliability diagrams."""
 
 import csv
 import io
@@ -29,17 +29,17 @@ def write_report(
     progress: Callable[[str], None] = lambda message: None,
     html: bool = True,
 ) -> dict[str, Path]:
-    """Write a report on finished runs, see docs/report.md.
+    """Write a report on finished runs; docs/report.md describes it.
 
     Args:
-        work_dirs: working folders with ``results*.json`` from ``mmaffinity test --out``, or such files.
+        work_dirs: work directories with ``results*.json`` from ``mmaffinity test --out``, or such files.
         out_dir: folder for ``report.md``, ``report.csv``, ``report.json`` and ``reliability_*.png`` / ``.pdf``.
-        external: files of external systems by name, see :func:`load_external`.
+        external: files of external systems by name; see :func:`load_external`.
         num_resamples: number of bootstrap resamples.
         seed: seed of the bootstrap; the same seed gives the same report.
         class_weights: class weights of the class-adjusted F1: 'share' or one number per class.
         progress: called with a description of the current work.
-        html: also write ``report.html``, a page with the slices of all runs side by side, see docs/pages.md.
+        html: also write ``report.html``, a page with the slices of all runs side by side; see docs/pages.md.
 
     Returns:
         The files, by 'markdown', 'csv', 'json' and, if written, 'html'.
@@ -67,14 +67,14 @@ def write_report(
 
 
 def _reliability_figures(report: Report, out_dir: Path) -> dict[str, str]:
-    """Draw the available calibrations; return the file name by table."""
+    """Draw the reliability diagrams of the tables that have calibrations; return the file name by table."""
     drawn = {}
     for key in sorted({group for group, _ in report.calibrations}):
         panels = []
         for (group, name), calibration in report.calibrations.items():
             if group != key:
                 continue
-            states = [('as it is', calibration.raw)]
+            states = [('uncalibrated', calibration.raw)]
             if calibration.after is not None:
                 states.append((f'temperature {calibration.temperature:.2f}', calibration.after))
             panels += [

@@ -1,4 +1,4 @@
-"""Figures of finished runs: ranks of models (Figure 5), and training curves."""
+"""Draw finished runs: ranks of models (Figure 5), and training curves."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ SCORE_KEYS = ('slice/f1', 'slice/accuracy', 'slice/sensitivity', 'lesion/')
 
 
 def report_ranks(content: Mapping[str, Any], published: bool = False) -> Figure:
-    """Draw the rank of each model of a report under the paper's pairs of criteria, RANK_PAIRS.
+    """Draw the rank of each model of a report under the paper's pairs of criteria, ``RANK_PAIRS``.
 
     Args:
         content: content of a ``report.json``.
@@ -50,21 +50,21 @@ def report_ranks(content: Mapping[str, Any], published: bool = False) -> Figure:
 def run_curves(work_dir: str | Path) -> Figure:
     """Draw losses and validation scores during training, from the scalars that MMEngine logs.
 
-    If training was resumed, the values of the later run replace the earlier ones from its start on.
+    If training was resumed, the values of the resumed run replace earlier ones from its first step on.
 
     Raises:
-        FileNotFoundError: if the folder has no scalar log.
+        FileNotFoundError: if the work directory has no scalar log.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
-        raise FileNotFoundError(f'{work_dir} contains no */vis_data/scalars.json: was a model trained there?')
+        raise FileNotFoundError(f'{work_dir} contains no */vis_data/scalars.json: give the work directory of a training run')
     losses: dict[str, dict[int, float]] = {}
     scores: dict[str, dict[int, float]] = {}
     for file in files:
         starts: dict = {}
         for _, record in JsonLines(file).lines():
             if record is None:
-                continue  # the last line of a killed run
+                continue  # the incomplete last line of a killed run
             validation = 'lr' not in record
             if validation and 'val' in record or 'step' not in record:
                 continue

@@ -1,4 +1,4 @@
-"""Which parts of a config apply to a resumed run."""
+"""Resume a run, and decide which parts of the current config apply to it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.engine import newest_whole_checkpoint
 from mmaffinity.utils.config_text import config_differences, read_config_text
 
-# The checkpoint stores the state of these, which fits no other settings, so the current config cannot apply.
+# The checkpoint stores the state of these, which fits no other settings, so a change in the config cannot apply.
 _STATEFUL = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 _SHOWN = 4  # differences per message
 _COMPARED = ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg')
@@ -33,10 +33,10 @@ _IGNORED = frozenset(
 
 
 class ResumeNotesHook(Hook):
-    """Log notes on a resumed run right before training, where the user sees them.
+    """Log notes on a run right before training, where the user sees them.
 
     Args:
-        notes: notes from :func:`resume_run`.
+        notes: notes, such as those from :func:`resume_run`.
     """
 
     def __init__(self, notes: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ class ResumeNotesHook(Hook):
 
 
 def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
-    """Make a config resume from the newest complete checkpoint in its work folder, if there is one.
+    """Make a config resume from the newest complete checkpoint in its work directory, if there is one.
 
     The run keeps its seed, optimizer and schedule; other fields take their current values.
 
@@ -77,16 +77,16 @@ def resume_run(cfg: Config, seed: int | None = None) -> list[str]:
 
 
 def _keep_seed(cfg: Config, checkpoint: Path, stored: int | None, seed: int | None) -> Iterator[str]:
-    """Keep the original seed of the run, because samplers use it before MMEngine restores it."""
+    """Keep the run's original seed, because samplers use it before MMEngine restores it."""
     if stored is None:
         return
     if seed is not None and seed != stored:
         raise ValueError(
             f'--seed {seed} does not match {checkpoint}, which was trained with seed {stored}: omit --seed, or start a new '
-            'run in another work folder'
+            'run in another work directory'
         )
     if cfg.randomness.seed not in (None, stored):
-        yield f'the run keeps the seed it was started with, {stored}; the config has {cfg.randomness.seed}'
+        yield f'the run keeps its original seed, {stored}; the config now has {cfg.randomness.seed}'
     cfg.randomness.seed = stored
 
 
@@ -100,7 +100,7 @@ def _keep_schedule(cfg: Config, checkpoint: Path, stored: dict[str, Any]) -> Ite
         if differences:
             yield (
                 f'{place} of the config is ignored: a resumed run keeps its own ({_list(differences, "not")}); to change it, '
-                f'start a new run from these weights in another folder: --cfg-options load_from={checkpoint}'
+                f'start a new run from these weights in another work directory: --cfg-options load_from={checkpoint}'
             )
             now[name] = before.get(name)
 
@@ -110,7 +110,7 @@ def _changes(cfg: Config, stored: dict[str, Any]) -> Iterator[str]:
         difference for name in _COMPARED for difference in config_differences(cfg.get(name), stored.get(name), _IGNORED, name)
     ]
     if differences:
-        yield f'the config has changed since the run started; from now on it has {_list(differences, "was")}'
+        yield f'the config has changed since the run started; training continues with {_list(differences, "was")}'
 
 
 def _end_of_run(cfg: Config, checkpoint: Path, meta: dict[str, Any]) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _list(differences: list[tuple[str, Any, Any]], word: str) -> str:
 
 
 def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
-    """Return the newest complete checkpoint of a run, or None if there is none yet, and messages on damaged newer ones.
+    """Return the newest complete checkpoint of a run (None if there is none yet), and messages on damaged newer ones.
 
     Raises:
         ValueError: if there are checkpoints but none is complete.
@@ -146,12 +146,12 @@ def _find_checkpoint(cfg: Config) -> tuple[Path | None, list[str]]:
     weights = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob('*.safetensors'))]
     if checkpoint is None and not problems and weights:
         raise ValueError(
-            f'--resume cannot continue from {weights[0]}: .safetensors files have weights, but no optimizer and no random '
-            f'states. Start a new run from it in another work folder: --cfg-options load_from={weights[0]}'
+            f'--resume cannot continue from {weights[0]}: .safetensors files contain weights, but no optimizer state and no '
+            f'random state. Start a new run from it in another work directory: --cfg-options load_from={weights[0]}'
         )
     if checkpoint is None and problems:
         raise ValueError(
-            f'--resume finds no complete checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Copy one there again, or '
-            'start a new run in another work folder'
+            f'--resume finds no complete checkpoint in {cfg.work_dir}: {"; ".join(problems)}. Restore one, or start a new '
+            'run in another work directory'
         )
     return checkpoint, [f'skipped: {problem}' for problem in problems]

@@ -1,4 +1,4 @@
-"""Pages of test runs, and of reports that compare them."""
+"""Write the pages of test runs, and of reports that compare them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from mmaffinity.visualization.saving import write_atomically
 from .page_figures import PageFigure
 
 MAX_PICTURES = 1000  # of a report, read from the tested files
-NUM_WORST = 24  # slices of lowest average precision with a picture in a report
+NUM_WORST = 24  # slices with the lowest average precision that have an image in a report
 GRID = np.linspace(0, 1, 101)  # false positive rates of the drawn ROC curves
 
 
@@ -36,7 +36,7 @@ def write_test_page(
         results: content of the ``--out`` file.
         pictures: JPEG files by task and ``img_path``.
         path: the HTML file.
-        drawn: what the right half of a picture shows of the prediction; None if there are no halves.
+        drawn: what the right half of each image shows of the prediction; None if images show only the slice.
         figures: figures of the run, from :func:`figures_of_test`.
     """
     names = {('segmentation', record['img_path']): ('segmentation', path_of(record)) for record in results['lesions']}
@@ -51,7 +51,7 @@ def write_test_page(
 def write_report_page(
     runs: Sequence[SliceRun | LesionRun], notes: Iterable[str], path: str | Path, figures: Iterable[PageFigure] = ()
 ) -> Path:
-    """Write the page that compares finished runs, with pictures of the slices that a model misclassified, if their files exist.
+    """Write the page that compares finished runs, with images of misclassified and badly segmented slices, if they exist.
 
     Args:
         runs: runs from :func:`load_runs`; external systems without a file per slice are omitted.
@@ -61,7 +61,7 @@ def write_report_page(
     """
     external = [run.name for run in runs if isinstance(run, SliceRun) and run.external]
     contents = {run.name: _read(run.parts) for run in runs if run.name not in external}
-    wanted: dict[tuple[str, str], list[str]] = {}  # runs may have read the same slice from different places
+    wanted: dict[tuple[str, str], list[str]] = {}  # several paths, because runs may have read a slice from different places
     for content in contents.values():
         worst = sorted(content['lesions'], key=lambda record: float(np.mean(record['ap'])))[:NUM_WORST]
         wrong = [record for record in content['slices'] if record['label'] != record['pred']]
@@ -75,18 +75,18 @@ def write_report_page(
         if picture is not None:
             keys[name] = str(len(keys))
             pictures[keys[name]] = picture
-    left_out = [f'{name} is not shown here: an external system.' for name in external]
+    left_out = [f'{name} is an external system and is not shown here.' for name in external]
     shown = [run_content(name, content, keys) for name, content in contents.items()]
     return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], drawn=None, test=False), pictures, figures)
 
 
 def _read(files: Sequence[str]) -> dict[str, Any]:
-    """Return the content of a run's results; of folds, that of the first one with the slices of all."""
+    """Return the content of a run's results; for a cross-validation, that of the first fold with the slices of all folds."""
     contents = [json.loads(Path(file).read_text(encoding='utf-8')) for file in files]
     joined = {key: [record for content in contents for record in content[key]] for key in ('slices', 'lesions')}
     if len(contents) == 1:
         return contents[0]
-    # The scores of all folds together are those of the report's tables.
+    # The report's tables have the scores over all folds.
     return {**contents[0], **joined, 'metrics': {}, 'checkpoint': f'one per fold, {len(files)}', 'checkpoint_sha256': None}
 
 
@@ -96,7 +96,7 @@ def run_content(name: str, results: dict[str, Any], keys: Mapping[tuple[str, str
     Args:
         name: name of the model.
         results: content of the ``--out`` file.
-        keys: keys of pictures by task and relative path.
+        keys: keys of images by task and relative path.
     """
     classes = results['slice_classes']
     slices = [
@@ -154,7 +154,7 @@ def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:
 
 
 def picture_of_file(path: str) -> bytes | None:
-    """Return a small JPEG of a slice's file, None if it cannot be read: it may have been moved since it was tested."""
+    """Return a small JPEG of a slice; None if its file cannot be read, for example because it was moved after the test."""
     try:
         grey = decode_slice(Path(path).read_bytes())
         return jpeg(small(np.rint(grey).astype(np.uint8)))

@@ -1,4 +1,4 @@
-"""Time to predict a scan, and how long the network waits for slices."""
+"""Time the prediction of scans, and how long the network waits for slices."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,11 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
         workers: numbers of processes that read ahead; 0 reads between the slices.
 
     Yields:
-        Rows with the keys ``COLUMNS``; ``waiting_seconds`` is the total time until the next slice was available, without
-        the first slice, which nothing can hide.
+        Rows with the keys ``COLUMNS``; ``waiting_seconds`` is the total time spent waiting for slices, except for the first of
+        each scan, whose reading cannot overlap with prediction.
 
     Raises:
-        ValueError: if there is no slice.
+        ValueError: if no slice can be predicted.
     """
     scans = [scan for scan in find_scans(inputs, inferencer.options) if not isinstance(scan, Problem)]
     for number in workers:

@@ -1,4 +1,4 @@
-"""Prediction of one scan after another, each into its own folder."""
+"""Predict one scan after another, each into its own folder."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from .prediction_totals import PAGE
 
 
 class ScanWriter:
-    """Predict one scan after another and write its results."""
+    """Predict scans, and write the results of each to its folder; see :func:`~.prediction.predict_to_folder`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ScanWriter:
         self._folders = ResultFolders(out)
 
     def head(self) -> dict[str, Any]:
-        """Return what precedes the results in the report."""
+        """Return the fields that precede the results in ``prediction.json`` and ``report.json``."""
         return dict(
             schema=SCHEMA,
             notice=NOTICE,
@@ -69,7 +69,7 @@ class ScanWriter:
     def run(self, scan: Scan) -> Iterator[SliceRecord | Problem | str | ScanResult]:
         """Predict a scan: yield a record, a problem or (if an earlier run predicted it) a key per slice, then the result.
 
-        Any failure is yielded as a problem of the scan, which then has no results; predicted slices are kept for ``--resume``.
+        Any failure is yielded as a problem of the scan, which then has no result; predicted slices are kept for ``--resume``.
         Only existing results with other settings end the run.
         """
         try:
@@ -94,12 +94,12 @@ class ScanWriter:
         keys = scan.keys()
         recording = nullcontext() if self.pages is None else self.pages.recording(folder)
         with Journal(self.out.path(folder, JOURNAL), settings, self.resume) as journal, recording:
-            # Unreadable slices are tried again: a drive may be back, or a package installed.
+            # Unreadable slices are tried again: a drive may have been reconnected, or a package installed.
             known = journal.predicted().intersection(keys)
             earlier = renumber_pictures(self.out, folder, journal.read(keys, known)) if self.resume else iter(())
             yield from (record.name for record in earlier if isinstance(record, SliceRecord))
             if len(known) < len(keys):
-                # From here to the end of _finish(), the result of an earlier run does not belong to this scan.
+                # New slices make the result of an earlier run obsolete; _finish() writes a new one.
                 for name in ('result.json', PAGE):
                     (self.out.root / folder / name).unlink(missing_ok=True)
             for result in self.inferencer.predict_scan(scan, known):
@@ -115,12 +115,12 @@ class ScanWriter:
             try:
                 finished: ScanResult | Problem = self._finish(scan, folder, keys, journal)
             except Exception as error:
-                # Unexpected header values or a full disk: the other scans continue.
+                # Unexpected header values or a full disk must not stop the other scans.
                 finished = failure(scan.info.name, 'was predicted, but its results cannot be written', error)
             yield finished
 
     def _record(self, journal: Journal, folder: str, result: SlicePrediction | Problem) -> SliceRecord | Problem:
-        """Measure and draw a prediction, and add its record to the journal; a problem is added as it is."""
+        """Measure and draw a prediction, and add its record to the journal; a problem is added unchanged."""
         if isinstance(result, Problem):
             journal.add(result.key or result.source, result)
             return result
@@ -139,7 +139,7 @@ class ScanWriter:
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
-            from mmaffinity.visualization import save_image  # which loads matplotlib
+            from mmaffinity.visualization import save_image  # loads matplotlib
 
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:
@@ -151,7 +151,7 @@ class ScanWriter:
         return (self.out.root / folder / 'result.json').is_file() and not lacks_page
 
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:
-        """Write the files of a whole scan from its journal."""
+        """Write the result files of a scan from its journal."""
 
         def records() -> Iterator[SliceRecord | Problem]:
             # New slices since an earlier run make the slabs of their neighbours thinner.
@@ -174,7 +174,7 @@ class ScanWriter:
         classes = self.inferencer.slice_classes or list(totals['mean_probability'])
         result = ScanResult(scan.info.name, folder, scan.info.num_slices, summary.num_slices, num_problems, totals, notes)
         for name in ('lesions.nii.gz', 'lesions.dcm', 'measurements.dcm'):
-            (self.out.root / folder / name).unlink(missing_ok=True)  # from an earlier run, possibly of another shape
+            (self.out.root / folder / name).unlink(missing_ok=True)  # of an earlier run, possibly with another shape
         if summary.num_slices:
             # Masks first, because their notes go into the JSON.
             self._write_masks(scan, folder, records, result)
@@ -194,7 +194,7 @@ class ScanWriter:
         return result
 
     def _write_masks(self, scan: Scan, folder: str, records: Records, result: ScanResult) -> None:
-        """Write the possible masks of the scan; impossible ones are noted and do not end the run."""
+        """Write the masks and measurements that the scan allows; a note says why any other is missing."""
         try:
             if not write_nifti_mask(self.out, folder, scan, records()) and scan.info.kind != 'images':
                 result.notes.append('no NIfTI mask: the slices do not form a regular grid')
@@ -211,8 +211,9 @@ class ScanWriter:
         ):
             try:
                 lacking = write()
-            except Exception as error:
+            except ValueError as error:
                 lacking = brief(error)
-                result.failed |= not isinstance(error, ValueError)
-            if lacking:  # it was requested
+            except Exception as error:
+                lacking, result.failed = failure(what, 'it cannot be written', error).reason, True
+            if lacking:  # a warning, because the file was requested
                 result.notes.append(f'{WARNING}no {what}: {lacking}')

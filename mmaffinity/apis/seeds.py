@@ -1,4 +1,4 @@
-"""Training and testing a config with several seeds: a plan with a run per seed."""
+"""Train and test a config with several seeds: a plan with one run per seed."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from .plans.folder import PlanFolder
 from .plans.local import run_locally
 from .plans.plan import RESULTS, Plan, Run, last_checkpoint
 
-MANY = 2**32  # exclusive upper bound of seeds
+MAX_SEED = 2**32 - 1
 
 
 def train_seeds(
@@ -24,14 +24,14 @@ def train_seeds(
 ) -> dict[int, dict[str, Any]]:
     """Train and test a config once per seed, each in its own processes.
 
-    Finished runs are not repeated and interrupted ones are resumed, so the same call completes an interrupted series or extends
-    it by more seeds.
+    Finished runs are not repeated, and interrupted runs are resumed, so the same call completes an interrupted series or adds
+    seeds to it.
 
     Args:
         config: path of a config with a test data set.
-        seeds: different numbers, at least 0.
+        seeds: distinct numbers from 0 to ``MAX_SEED``.
         work_dir: folder that receives a folder ``seed_<seed>`` for each seed, with checkpoints, ``log.txt`` and
-            ``results.json``; by default ``work_dirs/<config's name>_seeds``.
+            ``results.json``; by default ``work_dirs/<name of the config>_seeds``.
         cfg_options: overrides of config fields by dotted key.
         gpus: indices of GPUs that each run one training at a time; by default, the trainings run one after another.
         progress: called with a description of the current work.
@@ -41,19 +41,19 @@ def train_seeds(
 
     Raises:
         FileNotFoundError: if the config does not exist.
-        ValueError: if seeds are not distinct numbers, the folder contains runs of another config, or runs failed, with the
-            reasons; the other runs are finished and kept.
+        ValueError: if seeds are invalid, the config has no test data set, the folder contains runs of another config, or runs
+            failed, with the reasons; the other runs are finished and kept.
     """
-    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < MANY for seed in seeds):
-        raise ValueError(f'seeds must be different numbers from 0 to 2^32 - 1, not {list(seeds)}')
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed <= MAX_SEED for seed in seeds):
+        raise ValueError(f'seeds must be distinct numbers from 0 to {MAX_SEED}, not {list(seeds)}')
     options = dict(cfg_options or {})
     cfg = load_config(config, options)
     if cfg.get('test_dataloader') is None:
-        raise ValueError(f'{config} has no test_dataloader, so its runs could not be compared')
+        raise ValueError(f'{config} has no test_dataloader, so its runs cannot be compared: add a test set to the config')
     name, tests = Path(config).stem, {RESULTS: str(config)}
     plan = Plan(f'{name} with several seeds', Path(cfg.filename), Path(cfg.get('data_root') or '.'))
     for seed in seeds:
-        plan.runs.append(Run(f'seed_{seed}', str(config), options, {}, tests, seed, None, None, last_checkpoint(cfg)))
+        plan.runs.append(Run(f'seed_{seed}', str(config), options, {}, tests, seed, None, last_checkpoint(cfg)))
     folder = PlanFolder(plan, work_dir or Path('work_dirs') / f'{name}_seeds', runs='')
     folder.claim()
     failed = run_locally(folder, max(1, len(gpus)), progress, gpus or None)
@@ -67,7 +67,7 @@ def train_seeds(
 
 
 def spread_of_seeds(metrics: dict[int, dict[str, Any]]) -> dict[str, list[float]]:
-    """Return the values of each metric over the seeds, for metrics that all of them have."""
+    """Return each metric's values over the seeds, for metrics that all seeds have."""
     names = [
         name
         for name in next(iter(metrics.values()), {})

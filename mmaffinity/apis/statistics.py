@@ -1,4 +1,4 @@
-"""Grey-level statistics of a config's training slices, written where the config expects them."""
+"""Compute the grey-level statistics of a config's training slices, and write them where the config expects them."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,13 @@ from mmaffinity.utils.files import write_json_atomic
 
 
 class WrittenStatistics(NamedTuple):
-    """The result: the file, its content, and whether it already had the same values."""
+    """Grey-level statistics of training slices.
+
+    Attributes:
+        file: the file.
+        content: its content; see :func:`~mmaffinity.datasets.training_statistics.training_statistics`.
+        was_there: whether the file already had these values and was left unchanged.
+    """
 
     file: Path
     content: dict[str, Any]
@@ -39,11 +45,11 @@ def write_statistics(
         progress: called as ``progress('slices', done, total)``.
 
     Returns:
-        The file and its content, see :func:`~mmaffinity.datasets.training_statistics.training_statistics`.
+        The file and its content.
 
     Raises:
         FileNotFoundError: if the config or its data do not exist.
-        ValueError: if the model uses no statistics and no ``out`` is given, the file exists with other values, it cannot be
+        ValueError: if the model uses no statistics and ``out`` is not given, the file exists with other values or cannot be
             written, or a slice cannot be read.
     """
     cfg = own_config(config)
@@ -83,8 +89,8 @@ def _configured_file(cfg: Config) -> str:
         )
     if preprocessor.get('mean') is not None:
         raise ValueError(
-            f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; remove them, or write the '
-            'statistics elsewhere with --out FILE'
+            f'{name} sets mean={preprocessor.mean} and std={preprocessor.get("std")} itself; remove both, or write the '
+            'statistics to another file with --out FILE'
         )
     if not preprocessor.get('statistics'):
         raise ValueError(f'{name} names no file in model.data_preprocessor.statistics; give --out FILE')

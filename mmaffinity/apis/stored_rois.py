@@ -1,4 +1,4 @@
-"""Storing the RoIs that a detector finds, and joining it with a slice head trained on them."""
+"""Store the RoIs that a detector finds, and join the detector with a slice head trained on them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,7 @@ from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_js
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash
 from mmaffinity.utils.references import DATALOADERS
+from mmaffinity.utils.wording import first_and_rest
 
 HEAD = 'roi_head.cls_head.'
 FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
@@ -29,7 +30,7 @@ FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
 def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
     """Build an affinity model with the weights of a detector: an affinity model, or a Mask R-CNN of the same architecture.
 
-    The slice head keeps its random weights if the checkpoint has none that fit.
+    The slice head keeps its random weights.
 
     Raises:
         FileNotFoundError: if the checkpoint does not exist.
@@ -39,7 +40,7 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
     model = MODELS.build(without_pretrained(cfg.model))
     if not hasattr(getattr(model, 'roi_head', None), 'rank_rois'):
         raise ValueError(
-            f'{cfg.filename} is a config of {cfg.model.type}, which does not rank RoIs; give one of an affinity model'
+            f'{cfg.filename} is a config of {cfg.model.type}, which does not rank RoIs; give the config of an affinity model'
         )
     weights = {
         name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items() if not name.startswith(HEAD)
@@ -50,7 +51,9 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
         raise ValueError(f'the checkpoint {checkpoint} does not match the config: {error}') from error
     problems = [name for name in [*missing, *foreign] if not name.startswith(HEAD)]
     if problems:
-        raise ValueError(f'the checkpoint {checkpoint} does not match the config: only one has {", ".join(problems[:3])}')
+        raise ValueError(
+            f'the checkpoint {checkpoint} does not match the config: only one of the two has {first_and_rest(problems)}'
+        )
     return model.eval()
 
 
@@ -64,14 +67,14 @@ def extract_rois(
     overrides: dict | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Store the RoIs of every labelled slice in a config's data sets: :class:`RankedRoIs`, for :class:`RoISliceClassifier`.
+    """Store the RoIs (:class:`RankedRoIs`) of every labelled slice in a config's data sets, for :class:`RoISliceClassifier`.
 
     Args:
         config: a config of an affinity model, or its path. Slices are prepared by the pipeline of its test set.
         checkpoint: weights of the detector, see :func:`load_detector`.
         out: folder to write: a ``.npy`` file per field, mask features as float16, and ``rois.json`` with the slices.
         overwrite: replace an earlier result.
-        batch_size: slices per pass.
+        batch_size: slices per batch.
         overrides: config fields by dotted key.
         progress: called with the number of finished slices and their total.
 
@@ -79,8 +82,8 @@ def extract_rois(
         The folder.
 
     Raises:
-        FileNotFoundError: if the config, checkpoint or data does not exist.
-        FileExistsError: if the folder exists and is not to be replaced.
+        FileNotFoundError: if the config, the checkpoint or the data do not exist.
+        FileExistsError: if the folder contains an earlier result and ``overwrite`` is not set.
         ValueError: if the checkpoint does not fit, or the config has no labelled slices.
     """
     cfg = own_config(config, overrides)
@@ -92,10 +95,10 @@ def extract_rois(
         if getattr(DATASETS.get(leaf.get('type')), 'task', None) == CLASSIFICATION
     ]
     if not dataset_cfgs:
-        raise ValueError(f'{cfg.filename} has no labelled slices')
+        raise ValueError(f'{cfg.filename} has no labelled slices: give a config with a classification data set')
     places: dict[str, tuple[Any, int]] = {}
     for leaf in dataset_cfgs:
-        # In its own mode, which decides the slices of a fold; without on_unreadable, which would store RoIs of other slices.
+        # Keep test_mode, which selects the slices of a fold, but not on_unreadable, which would store RoIs of other slices.
         options = {key: value for key, value in leaf.items() if key != 'on_unreadable'}
         dataset = DATASETS.build({**options, 'pipeline': dataset_cfgs[-1]['pipeline']})
         for index in range(len(dataset)):
@@ -139,14 +142,17 @@ def extract_rois(
 def merge_head(
     config: str | Path | Config, detector: str | Path, head: str | Path, out: str | Path, overrides: dict | None = None
 ) -> Path:
-    """Join a detector with a slice head trained on its stored RoIs, as a checkpoint of the affinity model.
+    """Join a detector with a slice head trained on its stored RoIs in a checkpoint of the affinity model.
 
     Args:
         config: config of the affinity model, or its path.
         detector: weights of the detector, see :func:`load_detector`.
         head: checkpoint of a :class:`RoISliceClassifier` with the slice head of that config.
-        out: checkpoint to write.
+        out: checkpoint to write; an existing file is replaced.
         overrides: config fields by dotted key.
+
+    Returns:
+        The checkpoint.
 
     Raises:
         FileNotFoundError: if a file does not exist.

@@ -1,4 +1,4 @@
-"""The slices of a test run, so that runs on different lists are never compared."""
+"""Identify the slices of a test run, so that runs on different lists are never compared."""
 
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ class TestedLists(NamedTuple):
     """The lists of a test run.
 
     Attributes:
-        roots: folders relative to which paths are given.
-        lists: by task, 'ann_files', 'num' (slices), 'sha256' (over their paths) and 'synthetic', whether slices belong
-            to a phantom, as shown by the marker file that its writer creates.
+        roots: data roots, to which paths are relative.
+        lists: by task, 'ann_files', 'num' (slices), 'sha256' (over their paths) and 'synthetic': whether any slice belongs to a
+            phantom, as shown by the marker file that its writer creates.
     """
 
     roots: list[str]
@@ -30,15 +30,15 @@ class TestedLists(NamedTuple):
 
 
 def _is_phantom(root: str | None) -> bool:
-    # A phantom has one folder per data set, with its marker next to them.
+    # A phantom has one folder per data set, and its marker next to these folders.
     place = Path(root).resolve() if root else None
     return place is not None and any((folder / MARKER).is_file() for folder in (place, place.parent))
 
 
 def find_tested_lists(dataset: Any) -> TestedLists:
-    """Collect the lists of a data set or of a concatenation."""
+    """Collect the lists of a data set, or of all parts of a concatenation."""
     parts = list(leaf_datasets(dataset))
-    # The longest root first, in case they are nested.
+    # The longest root first, in case roots are nested.
     roots = sorted({str(part.data_root) for part in parts if part.data_root}, key=len, reverse=True)
     lists = TestedLists(roots, {})
     paths: dict[str, list] = {}

@@ -1,4 +1,4 @@
-"""Testing from a config and a checkpoint."""
+"""Test a model, from a config and a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -44,20 +44,20 @@ def test_model(
     Args:
         config: a config, which is not changed, or its path.
         checkpoint: matching weights.
-        work_dir: folder for logs; by default that of the config or ``work_dirs/<config's name>``.
-        out: JSON file for metrics and per-slice predictions, see docs/results.md.
+        work_dir: work directory, for logs; by default that of the config or ``work_dirs/<name of the config>``.
+        out: JSON file for metrics and per-slice predictions; see docs/results.md.
         show_dir: folder for images: an overlay per slice, the confusion matrix, affinities of one slice per class.
         launcher: as for :func:`train_model`.
-        split: 'test', or 'val' for the validation slices, on which the report fits the temperature.
+        split: 'test', or 'val' for the validation slices, on whose predictions the report fits its temperature.
         verbose: as for :func:`train_model`.
-        html: page with the confusion matrix, curves, figures and pictures of slices, see docs/pages.md.
+        html: page with the confusion matrix, curves, figures and images of slices; see docs/pages.md.
 
     Returns:
         Metrics by name.
 
     Raises:
         FileNotFoundError: if the config, its data or the checkpoint does not exist.
-        ValueError: if the checkpoint does not match the config, or is not safe to load.
+        ValueError: if the checkpoint does not match the config or is not safe to load, or the config lacks the split.
     """
     cfg = own_config(config)
     # Of the caller's config, before this run's folders and files are added.
@@ -117,14 +117,15 @@ def use_split(cfg: Config, split: str) -> None:
     if split == 'val':
         if cfg.get('val_dataloader') is None or cfg.get('val_evaluator') is None:
             raise ValueError(
-                f'{cfg.filename} has no validation split: its data set publishes none, or the config omits it (val_dataloader)'
+                f'{cfg.filename} has no validation split: its data set publishes none, or the config has no val_dataloader; '
+                'use --split test'
             )
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.test_split = split
 
 
 def fold_of(cfg: Config) -> dict | None:
-    """Return the tested fold, the number of folds, and the hash that all folds of an experiment have; None without folds."""
+    """Return the tested fold, the number of folds, and a hash shared by all folds of an experiment; None without folds."""
     leaf = next((leaf for leaf in leaf_configs((cfg.get('test_dataloader') or {}).get('dataset')) if leaf.get('folds')), None)
     if leaf is None:
         return None
@@ -137,7 +138,7 @@ def fold_of(cfg: Config) -> dict | None:
     return dict(index=leaf.get('fold', 0), of=leaf['folds'], config_sha256=config_hash(Config(without_fold(cfg.to_dict()))))
 
 
-def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | None = None) -> dict:
+def results_of(runner: Runner, metrics: dict, config_sha256: str, fold: dict | None) -> dict:
     """Collect the results of a finished test run as plain data, the content of the ``--out`` file.
 
     Args:

@@ -1,18 +1,18 @@
-"""What can be timed: jobs, precisions, backends, and changes of a config. Imports nothing, for the command's arguments."""
+"""What can be timed: jobs, precisions, backends, and changes of a config. The command's help imports it without torch."""
 
 from typing import Any
 
 MODES = ('classification', 'detection', 'both')
 JOBS = (*MODES, 'train', 'data')
 PRECISIONS = ('float32', 'bfloat16', 'float16')
-# What each backend can compute; bfloat16 is left out on processors that emulate it.
+# The precisions of each backend; bfloat16 is skipped on processors that only emulate it.
 ENGINES = {
     'torch': ('float32', 'bfloat16'),
     'torch.compile': ('float32', 'bfloat16'),
     'onnxruntime': ('float32', 'int8'),
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
-# One config change each; 'precision' is an argument of Benchmark. Those of the optimizer apply to training only.
+# The config fields of each change; 'precision' is an argument of Benchmark. Changes of the optimizer affect only training.
 ABLATIONS: dict[str, dict[str, Any]] = {
     'RoIAlign sample by sample': {
         'model.roi_head.bbox_roi_extractor.roi_layer.type': 'RoIAlign',

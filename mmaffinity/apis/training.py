@@ -1,4 +1,4 @@
-"""Training from a config."""
+"""Train a model from a config."""
 
 from pathlib import Path
 from urllib.error import URLError
@@ -31,23 +31,23 @@ def train_model(
 
     Args:
         config: a config, which is not changed, or its path.
-        work_dir: folder for checkpoints and logs; by default that of the config or ``work_dirs/<config's name>``.
+        work_dir: work directory, for checkpoints and logs; by default that of the config or ``work_dirs/<name of the config>``.
         resume: resume from the newest complete checkpoint in ``work_dir``, if there is one, with that run's seed, optimizer
             and schedule; see :func:`~.resumption.resume_run`.
         amp: use automatic mixed precision: float16 on a GPU, bfloat16 on a processor with AMX, see
             :class:`~mmaffinity.engine.Bfloat16Hook`.
         seed: overrides the config's seed.
         launcher: 'none' or the launcher of a distributed run, for example 'pytorch'.
-        verbose: show MMEngine's log on the console; otherwise one progress line and messages for the user. The log file
-            always has everything.
+        verbose: show MMEngine's log on the console instead of one progress line and messages for the user. The log file always
+            contains everything.
 
     Returns:
         The runner, after training.
 
     Raises:
         FileNotFoundError: if the config, its data, or the checkpoint that it starts from does not exist.
-        ValueError: if the config is invalid, a loss is NaN or infinite, the work folder cannot be written, the classes of
-            data and model differ, ``resume`` finds only damaged checkpoints, or ``seed`` is not that of the run to resume.
+        ValueError: if the config is invalid, a loss is NaN or infinite, the work directory is not writable, the classes of data
+            and model differ, ``resume`` finds only damaged checkpoints, or ``seed`` is not that of the run to resume.
     """
     cfg = own_config(config)
     check_data(cfg, 'train_dataloader')
@@ -85,8 +85,8 @@ def train_model(
             missing = missing_guards(cfg)
             if missing:
                 notes.append(
-                    f'the config lacks {", ".join(missing)}: inherit _base_/default_runtime.py of this package for runs that '
-                    'are safe to interrupt and stop at NaN'
+                    f'the config lacks {", ".join(missing)}: inherit _base_/default_runtime.py of this package, so that runs '
+                    'can be interrupted safely and stop at NaN'
                 )
             runner.register_hook(DataRecordHook(reads_files(runner)))
             runner.register_hook(ResumeNotesHook(notes))

@@ -1,4 +1,4 @@
-"""Ways to compute the same predictions: other threads, instructions, batches, layouts, rounding and runtimes."""
+"""Compute the same predictions in several ways: threads, instructions, batches, layouts, rounding and runtimes."""
 
 import multiprocessing
 import os
@@ -24,13 +24,13 @@ from .inferencer import AffinityInferencer
 from .onnx_inferencer import OnnxInferencer
 
 REFERENCE = 'float64'
-# Upper limits of the instructions that torch's own kernels, oneDNN and MKL may use.
+# Environment variables that limit the instructions of torch's own kernels, oneDNN and MKL.
 INSTRUCTIONS = {
     'default': dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_ENABLE_INSTRUCTIONS='SSE4_2'),
     'avx2': dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_ENABLE_INSTRUCTIONS='AVX2'),
     'avx512': dict(ATEN_CPU_CAPABILITY='avx512', ONEDNN_MAX_CPU_ISA='AVX512_CORE', MKL_ENABLE_INSTRUCTIONS='AVX512'),
 }
-# A RoI counts as used from this share of the weights of its slice.
+# A RoI counts as used if it has at least this share of the weights of its slice.
 USED_SHARE = 0.01
 
 
@@ -39,15 +39,15 @@ class Variant:
     """One way to compute the same predictions.
 
     Attributes:
-        name: for tables.
-        num_threads, batch_size, device: of the computation.
+        name: name in tables.
+        num_threads, batch_size, device: number of threads, slices per batch, and device.
         dtype: 'float32' or 'float64'; for an exported model, 'bfloat16', or 'float32' for the precision of the file.
-        noise: relative standard deviation of Gaussian noise on the input features of RPN and RoI heads, which emulates the
+        noise: relative standard deviation of Gaussian noise on the features that RPN and RoI heads receive, which emulates the
             rounding of other machines; 0 for none.
         seed: seed of the noise.
         settings: overrides of config fields.
-        environment: environment variables to start the process with.
-        exported: file of ``mmaffinity export onnx``, computed by ``backend``; empty for torch.
+        environment: environment variables of the process that computes; empty for this process.
+        exported: model exported by ``mmaffinity export onnx``, to run in ``backend``; empty for torch.
         backend: 'onnxruntime' or 'openvino'.
     """
 
@@ -71,9 +71,9 @@ def default_variants(
 
     Args:
         config: config of the model; if it folds layers, the same without folding is added.
-        noise, seeds: magnitude of the noise on the features and number of its draws.
-        cuda: whether to run on a GPU too; None means if there is one.
-        exported: the same model exported to ONNX, to run in each runtime that is installed.
+        noise, seeds: relative noise on the features, and number of draws.
+        cuda: whether to include a GPU; None means if torch finds one.
+        exported: the same model exported to ONNX, to run in each installed runtime.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -108,10 +108,10 @@ class Predictions:
 
     Attributes:
         names: names of the slices.
-        probabilities: of each class, shape (N, K).
+        probabilities: probability of each class, shape (N, K).
         labels: the class with the highest logit, shape (N,).
         boxes: RoIs of each slice, x1 y1 x2 y2 in pixels of the slice, shape (N, M, 4).
-        scores: their lesion probabilities, shape (N, M).
+        scores: lesion probabilities of the RoIs, shape (N, M).
         used: whether a RoI has at least the share ``USED_SHARE`` of the sum of |weights| of its slice, shape (N, M).
     """
 
@@ -129,8 +129,8 @@ def predictions_of(
     """Predict every slice of the inputs, or ``max_slices`` evenly spaced ones, as a variant computes it.
 
     Raises:
-        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, if no slice can be read, or if an exported model is
-            that of another checkpoint.
+        FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if no slice can be read, the model classifies
+            slices without RoIs, or an exported model comes from another checkpoint.
     """
     if not variant.environment:
         return _predict(cfg, checkpoint, inputs, variant, max_slices)
@@ -162,6 +162,8 @@ def _predict(
             if isinstance(result, Problem):
                 continue
             prediction = result.sample.pred_slice
+            if 'roi_boxes' not in prediction:
+                raise ValueError(f'{cfg.filename} does not classify slices from RoIs: give the config of a model that does')
             logits, boxes, scores = (np.asarray(prediction.get(name), float) for name in ('logits', 'roi_boxes', 'roi_scores'))
             weights = np.abs(np.asarray(prediction.get('roi_weights', np.ones(len(scores))), float))
             names.append(result.slice.name)
@@ -183,8 +185,8 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
         raise ValueError(
-            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...) than '
-            f'{checkpoint}: export this one'
+            f'{variant.exported} was exported from another checkpoint (SHA-256 {source[:16]}...), not from {checkpoint}: '
+            'export this one'
         )
     return runtime
 

@@ -1,4 +1,4 @@
-"""The page of a verification: findings with their pictures, duplicates next to each other."""
+"""Write the page of a verification: findings with images, duplicates next to each other."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from mmaffinity.visualization.saving import write_atomically
 
 from .run_pages import picture_of_file
 
-MAX_PICTURED = 60  # cases of a finding that have pictures
+MAX_PICTURED = 60  # cases with images per finding
 
 
 def verification_page(report: VerificationReport, path: str | Path) -> Path:
@@ -48,7 +48,7 @@ def verification_page(report: VerificationReport, path: str | Path) -> Path:
 
 
 def files_of(item: Any, paths: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the names and files of the slices that a case of a finding names, in any form that checks use.
+    """Yield the name and file of each slice in a case of a finding, in any of the forms that checks use.
 
     Args:
         item: a path, 'split: path', a list of them, or a dict of them by split, by class or as ``file``.

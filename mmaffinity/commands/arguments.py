@@ -18,7 +18,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add the overrides of a config alone."""
+    """Add only the overrides of a config."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -31,7 +31,10 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments shared by training and testing: launcher, verbosity."""
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher of a distributed run'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='launcher of a distributed run (default: none)',
     )
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -54,7 +57,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs=2,
         metavar=('SLOPE', 'INTERCEPT'),
-        help='conversion to Hounsfield units for DICOM without rescale tags and NIfTI with other values',
+        help='conversion to Hounsfield units, for DICOM without rescale tags and NIfTI in other units',
     )
 
 
@@ -66,7 +69,7 @@ def read_options(args: argparse.Namespace) -> 'ReadOptions':
 
 
 def add_kinds(parser: argparse.ArgumentParser, modules: Mapping[str, ModuleType]) -> None:
-    """Add a subcommand for each module, described by its docstring; ``args.kind`` is the chosen one."""
+    """Add a subcommand for each module, described by its docstring; ``args.kind`` is the name of the chosen one."""
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     for name, module in modules.items():
         summary = (module.__doc__ or '').partition('\n')[0]

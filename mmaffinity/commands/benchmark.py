@@ -1,4 +1,4 @@
-"""Time a model: prediction in all modes, training, data loading, and the growth of time with input size.
+"""Time a model: prediction in all modes, training, data loading, and how time grows with input size.
 
 Examples:
     mmaffinity benchmark affinity_c8 --out work_dirs/speed.csv
@@ -9,7 +9,7 @@ Examples:
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from mmaffinity.apis.timed import ABLATIONS, ENGINES, JOBS, MODES, PRECISIONS
 from mmaffinity.commands.arguments import add_config
@@ -18,23 +18,30 @@ from mmaffinity.utils.tables import format_table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument('checkpoint', nargs='?', help='weights (default: random weights, which take the same time)')
+    parser.add_argument('checkpoint', nargs='?', help='weights (default: random, which take the same time)')
     parser.add_argument('--jobs', nargs='+', choices=JOBS, help='what to time (default: everything)')
-    parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call')
-    parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice')
+    parser.add_argument('--batch-sizes', nargs='+', type=int, default=[1], help='slices per call (default: 1)')
+    parser.add_argument('--objects', nargs='+', type=int, default=[24, 100], help='objects per slice (default: 24 100)')
     parser.add_argument('--threads', nargs='+', type=int, default=[None], help='threads (default: one per core)')
-    parser.add_argument('--runs', type=int, default=20, help='number of timed calls; the median is reported')
-    parser.add_argument('--warmup', type=int, default=3, help='number of untimed calls before those')
-    parser.add_argument('--device', default='cpu', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU')
-    parser.add_argument('--precision', choices=PRECISIONS, default='float32')
-    parser.add_argument('--out', help='CSV file to write (default: only print a table)')
-    parser.add_argument('--growth', metavar='PNG', help='plot the growth of time instead')
+    parser.add_argument('--runs', type=int, default=20, help='timed calls, of which the median is reported (default: 20)')
+    parser.add_argument('--warmup', type=int, default=3, help='untimed calls before the timed ones (default: 3)')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: cpu)')
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='float32',
+        help='float32, or automatic mixed precision (default: float32)',
+    )
+    parser.add_argument('--out', help='CSV file for the table, except with --growth (default: only print the table)')
+    parser.add_argument(
+        '--growth', metavar='PNG', help='instead, plot how time grows with slices, objects, RoIs and affinities'
+    )
     parser.add_argument(
         '--ablate',
         nargs='*',
         choices=ABLATIONS,
         metavar='CHANGE',
-        help=f'instead, time the model with one change at a time (default: each of {", ".join(ABLATIONS)})',
+        help=f'instead, time the model with one change at a time (default: each of {", ".join(map(repr, ABLATIONS))})',
     )
     parser.add_argument(
         '--backends',
@@ -47,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--scan',
         metavar='INPUT',
-        help='instead, time the prediction of a scan, and how long the network waits for slices; needs a checkpoint',
+        help='instead, time the prediction of scans, and how long the network waits for slices; needs a checkpoint',
     )
     parser.add_argument('--workers', nargs='+', type=int, default=[0, 1], help='reader processes, for --scan (default: 0 1)')
 
@@ -73,17 +80,22 @@ def run(args: argparse.Namespace) -> None:
         from mmaffinity.utils.timing import available_cores, threads
 
         inferencer = AffinityInferencer(
-            args.config, args.checkpoint, args.device, args.batch_sizes[0], cfg_options=args.cfg_options
+            args.config,
+            args.checkpoint,
+            args.device,
+            args.batch_sizes[0],
+            cfg_options=args.cfg_options,
+            precision=args.precision,
         )
         with threads(args.threads[0] or available_cores()):
-            print_rows(list(scan_benchmark.time_scans(inferencer, args.scan, args.workers)), scan_benchmark.COLUMNS)
+            print_as_measured(scan_benchmark.time_scans(inferencer, args.scan, args.workers), args.out, scan_benchmark.COLUMNS)
         return
     if args.ablate is not None:
         rows = ablation.ablate(
             args.config,
             args.checkpoint,
             args.ablate or tuple(ABLATIONS),
-            [job for job in args.jobs or MODES if job != 'data'],
+            args.jobs or MODES,
             args.batch_sizes[0],
             args.objects[0],
             args.runs,
@@ -92,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
             args.device,
             args.cfg_options,
         )
-        print_rows(rows, ablation.COLUMNS)
+        print_as_measured(rows, args.out, ablation.COLUMNS)
         return
     if args.backends is not None:
         print_as_measured(
@@ -100,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
                 args.config,
                 args.checkpoint,
                 args.backends,
-                [job for job in args.jobs or ('classification', 'both') if job in MODES],
+                args.jobs or ('classification', 'both'),
                 args.objects[0],
                 args.runs,
                 args.warmup,
@@ -132,8 +144,10 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def print_as_measured(measured: Iterator[dict], out: str | None, columns: Sequence[str], table: Sequence[str]) -> None:
-    """Write the CSV file after every row, and print the columns of the table at the end."""
+def print_as_measured(
+    measured: Iterable[dict], out: str | None, columns: Sequence[str], table: Sequence[str] | None = None
+) -> None:
+    """Write the CSV file after every row, and print the columns of the table (by default all) at the end."""
     from mmaffinity.apis.benchmark import format_rows
     from mmaffinity.visualization.saving import write_atomically
 
@@ -142,12 +156,9 @@ def print_as_measured(measured: Iterator[dict], out: str | None, columns: Sequen
         rows.append(row)
         if out:
             write_atomically(out, format_rows(rows, columns).encode())
-    print_rows(rows, table)
-
-
-def print_rows(rows: list[dict], columns: Sequence[str]) -> None:
+    shown = table or columns
     cells = [
-        ['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key]) for key in columns]
+        ['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key]) for key in shown]
         for row in rows
     ]
-    print(format_table([key.replace('_', ' ') for key in columns], cells))
+    print(format_table([key.replace('_', ' ') for key in shown], cells))

@@ -1,4 +1,4 @@
-"""Convert one folder of slices per class: slice lists, statistics.
+"""Convert one folder of slices per class into slice lists and statistics.
 
 Example:
     mmaffinity convert class-folders my_data --classes healthy covid
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--classes',
         nargs='+',
         metavar='FOLDER',
-        help='the class folders in the order of their labels, 0, 1, ... (default: all, sorted by name)',
+        help='the class folders, in the order of their labels 0, 1, ... (default: all, sorted by name)',
     )
     add_unit_arguments(parser)
 

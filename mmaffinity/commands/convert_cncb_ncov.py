@@ -1,4 +1,4 @@
-"""Convert the raw CNCB-NCOV download and the published lists: lesions to COCO JSON, slice lists, statistics."""
+"""Convert the raw CNCB-NCOV download and the published lists into COCO JSON, slice lists and statistics."""
 
 import argparse
 
@@ -22,16 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder with the unpacked ct_lesion_seg/ and NCP/, CP/, Normal/ (or, instead of '
         'these, a flat folder of COVIDx-CT version 1 images); output goes to its annotations/',
     )
-    parser.add_argument('--only', choices=PARTS, help='convert only this part of the data')
+    parser.add_argument('--only', choices=PARTS, help='convert only this part')
     parser.add_argument(
         '--samples-per-class',
         type=int,
         metavar='N',
         help="draw N training slices per class instead of using the author's list",
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed of that draw (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of --samples-per-class (default: 0)')
     parser.add_argument(
-        '--keep-classes-apart', action='store_true', help='two lesion categories, GGO and Consolidation, instead of one'
+        '--keep-classes-apart', action='store_true', help='keep GGO and Consolidation as two lesion categories instead of one'
     )
     add_min_area(parser)
     add_download_arguments(parser, LISTS)

@@ -1,4 +1,4 @@
-"""Convert COVID-CT-MD: DICOM folders and slice labels to labelled slices, slice lists, statistics.
+"""Convert COVID-CT-MD, DICOM folders with slice labels, into labelled slices, slice lists and statistics.
 
 Example:
     mmaffinity convert covid-ct-md /downloads/COVID-CT-MD --only-lungs
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--clear-as-normal',
         action='store_true',
-        help='keep slices without infection of patients with pneumonia, labelled as Normal',
+        help='keep the slices without infection of patients with pneumonia, labelled as Normal',
     )
     parser.add_argument('--only-lungs', action='store_true', help='keep slices without infection only if they show lungs')
 

@@ -1,4 +1,4 @@
-"""Convert COVIDx-CT (versions 1, 2A, 2B, 3A, 3B) as downloaded from Kaggle: slice lists with body boxes, statistics."""
+"""Convert COVIDx-CT (versions 1, 2A, 2B, 3A, 3B) from Kaggle into slice lists with body boxes, and statistics."""
 
 import argparse
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         metavar='DIR',
         default=[],
-        help='image folders below DATA_ROOT (default: those at two levels with images)',
+        help='image folders below DATA_ROOT (default: all with images, down to two levels)',
     )
     parser.add_argument('--metadata', metavar='FILE', help='metadata.csv (default: the one next to images or lists, if any)')
     parser.add_argument(

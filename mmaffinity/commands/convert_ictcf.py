@@ -1,4 +1,4 @@
-"""Convert the raw iCTCF download and the published lists: slice lists, statistics."""
+"""Convert the raw iCTCF download and the published lists into slice lists and statistics."""
 
 import argparse
 

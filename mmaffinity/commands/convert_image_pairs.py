@@ -1,4 +1,4 @@
-"""Convert folders of slices and masks, images of the same names: COCO JSON, statistics.
+"""Convert folders of slices and masks, images with matching names, into COCO JSON and statistics.
 
 Example:
     mmaffinity convert image-pairs my_data/image my_data/mask --lesion-labels 2 --patients my_data/slices.csv slice patient
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--pair-pattern',
         metavar='REGEX',
-        help='common part of the paths of a slice and its mask, as groups (default: the whole path '
+        help='pattern whose groups are the same in the paths of a slice and its mask (default: the whole path '
         'without _image, _mask, _seg and the like)',
     )
 

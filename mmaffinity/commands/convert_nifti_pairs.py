@@ -1,4 +1,4 @@
-"""Convert NIfTI volumes with lesion masks: lesion slices, COCO JSON, statistics.
+"""Convert NIfTI volumes with lesion masks into lesion slices, COCO JSON and statistics.
 
     mmaffinity convert nifti-pairs COVID-19-CT-Seg_20cases Infection_Mask --rescale 5.882353 -1250
 
@@ -20,18 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--patient-pattern',
         metavar='REGEX',
-        help='pattern whose first group is the patient in a name (default: each volume is a patient)',
+        help='pattern whose first group is the patient in the name of a volume (default: each volume is a patient)',
     )
     parser.add_argument(
         '--pair-pattern',
         metavar='REGEX',
-        help='pattern whose groups are common to the names of a volume and its mask (default: the whole '
+        help='pattern whose groups are the same in the names of a volume and its mask (default: the whole '
         'name without _ct, _mask, _seg and the like)',
     )
     parser.add_argument(
         '--ignore-affine',
         action='store_true',
-        help="assume that a mask's voxels are those of its volume, whatever its header says",
+        help='assume that the voxels of each mask match those of its volume, whatever its header says',
     )
 
 

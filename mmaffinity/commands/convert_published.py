@@ -1,4 +1,4 @@
-"""Convert one of the author's published checkpoints to this package's format, without executing anything in it."""
+"""Convert one of the author's published checkpoints to this package's format, without executing code from it."""
 
 import argparse
 
@@ -19,11 +19,11 @@ def run(args: argparse.Namespace) -> None:
         options = ' '.join(f'{key}={value}' for key, value in meta['cfg_options'].items())
         print(f'config: {meta["config"]}' + (f' --cfg-options {options}' if options else ''))
     else:
-        print('config: none, because these parts are not a complete model')
+        print('config: none, because these parts do not make a complete model')
     print(f'read: {", ".join(meta["parts"])}')
     if meta['not_read']:
         print(f'not read: {", ".join(meta["not_read"])}')
     if meta['ignored']:
         print(f'ignored: {", ".join(meta["ignored"])}')
     if meta['anchors'] is None:
-        print('the file does not specify anchors: assuming those of configs/published')
+        print('anchors: not in the file; those of configs/published are assumed')

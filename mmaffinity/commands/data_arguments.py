@@ -1,4 +1,4 @@
-"""Arguments shared by the commands that convert and verify data."""
+"""Arguments shared by the commands that convert or verify data."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def add_download_arguments(parser: argparse.ArgumentParser, lists: Mapping[str, 
 
     Args:
         parser: parser of the command.
-        lists: the list of each role, in words.
+        lists: description of each list, by its role.
     """
     parser.set_defaults(roles=list(lists))
     for role, words in lists.items():
@@ -48,7 +48,7 @@ def download_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the number of threads."""
+    """Add the number of worker threads."""
     parser.add_argument('--workers', type=int, metavar='N', help='number of threads (default: one per core, at most eight)')
 
 
@@ -65,7 +65,7 @@ def add_volume_arguments(parser: argparse.ArgumentParser, out: str) -> None:
 
 
 def add_result_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """Add where a converter writes and how it splits patients; see :func:`result_options`.
+    """Add the output folder and the split of the patients; see :func:`result_options`.
 
     Args:
         parser: parser of the command.
@@ -100,20 +100,20 @@ def add_lesion_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs='+',
         metavar='N',
-        help='mask values that are lesions; all others are background (default: the only value)',
+        help='mask values that are lesions; all others are background (default: the only value besides 0)',
     )
     parser.add_argument('--negatives', action='store_true', help='also keep slices without lesions')
     add_min_area(parser)
 
 
 def add_min_area(parser: argparse.ArgumentParser) -> None:
-    """Add the least area of a lesion."""
+    """Add the area above which a lesion becomes an instance."""
     parser.add_argument(
         '--min-area',
         type=int,
         default=100,
         metavar='PIXELS',
-        help='keep only lesions with a larger area in pixels as instances (default: 100)',
+        help='keep only lesions with an area above this as instances (default: 100)',
     )
 
 
@@ -128,13 +128,13 @@ def add_near_arguments(parser: argparse.ArgumentParser, default: Near) -> None:
         '--near-bits',
         type=int,
         default=default.radius,
-        help=f'largest hash distance of near-identical slices, in bits of 64 (default: {default.radius})',
+        help=f'largest hash distance of near-identical slices, in bits out of 64 (default: {default.radius})',
     )
     parser.add_argument(
         '--near-correlation',
         type=float,
         default=default.correlation,
-        help=f'smallest correlation of near-identical slices at 16 x 16 (default: {default.correlation})',
+        help=f'smallest correlation of near-identical slices at 16 x 16 pixels (default: {default.correlation})',
     )
 
 
@@ -144,7 +144,7 @@ def near_options(args: argparse.Namespace) -> Near:
 
 
 def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add where patients come from and whether slices are copied; see :func:`unit_options`."""
+    """Add the options that identify patients, and whether slices are copied; see :func:`unit_options`."""
     parser.add_argument(
         '--patient-pattern',
         metavar='REGEX',
@@ -154,15 +154,15 @@ def add_unit_arguments(parser: argparse.ArgumentParser) -> None:
         '--patients',
         nargs=3,
         metavar=('CSV', 'IMAGE', 'PATIENT'),
-        help='a CSV file and its columns of slices and patients; without this and a pattern, near-identical slices '
-        'stay in one split',
+        help='CSV file, and the names of its columns of slices and patients; without this or --patient-pattern, near-identical '
+        'slices stay in one split',
     )
     add_near_arguments(parser, GROUPING)
     parser.add_argument('--copy', action='store_true', help='copy the slices instead of linking to their folder')
 
 
 def unit_options(args: argparse.Namespace) -> UnitOptions:
-    """Return where patients come from, as given by :func:`add_unit_arguments`."""
+    """Return how patients are identified, as given by :func:`add_unit_arguments`."""
     return UnitOptions(args.patient_pattern, args.patients and PatientTable(*args.patients), near_options(args))
 
 

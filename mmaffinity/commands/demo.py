@@ -1,6 +1,6 @@
 """Run everything on synthetic slices: draw, convert, train, test, fine-tune on a second hospital, test.
 
-Every step is a command, which is printed before it runs and can also be run by hand. An interrupted demo continues where it
+Each step is a command, which is printed before it runs and can also be run by hand. An interrupted demo continues where it
 stopped. The phantom replaces data that may not be redistributed; its scores say nothing about real CT.
 """
 
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 FIRST, SECOND = 'affinity_c8_steady_phantom', 'affinity_c8_steady_phantom_ictcf'
-# Goals on held-out phantom patients: run, metric, its name, goal. Missing one by FAR means that something is broken.
+# Goals on held-out phantom patients: run, metric, its description, goal. A score lower by FAR means that something is broken.
 GOALS = (
     (FIRST, 'slice/f1', 'class-adjusted F1, three classes', 0.90),
     (FIRST, 'lesion/AP50', 'lesion AP50', 0.50),
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Steps:
-    """Runs the steps of the demo, each in its own process.
+    """Run the steps of the demo, each in its own process.
 
     Args:
         log: file for the output of the preparation steps.
@@ -44,10 +44,15 @@ class Steps:
         self.number = 0
 
     def __call__(self, title: str, *arguments: object, show: bool = True) -> None:
-        """Print a command and run it; without ``show``, its output goes to the log.
+        """Print a command, and run it.
+
+        Args:
+            title: title of the step.
+            arguments: arguments of ``mmaffinity``.
+            show: show the output; otherwise it goes to the log.
 
         Raises:
-            ValueError: if it fails.
+            ValueError: if the command fails.
         """
         self.number += 1
         command = [str(argument) for argument in arguments]
@@ -61,12 +66,12 @@ class Steps:
 
 
 def newest(folder: Path) -> Path:
-    """Return the newest checkpoint of a finished run."""
+    """Return the last checkpoint of a run."""
     return Path((folder / 'last_checkpoint').read_text().strip())
 
 
 def resumed(folder: Path) -> list[str]:
-    """Return the option that resumes a run, if there is one to resume."""
+    """Return ``--resume`` if there is a run to resume."""
     return ['--resume'] if (folder / 'last_checkpoint').is_file() else []
 
 
@@ -74,7 +79,7 @@ def check_goals(results: dict[str, dict]) -> None:
     """Compare the metrics of both runs with their goals.
 
     Raises:
-        ValueError: if a goal is missed by far.
+        ValueError: if a goal is missed by more than ``FAR``.
     """
     missed = [
         f'{name} is {results[run][key]:.3f} (goal: {goal:.2f})'
@@ -169,5 +174,5 @@ def run(args: argparse.Namespace) -> None:
     for name, key, text, goal in GOALS:
         print(f'{text}, on held-out phantom patients: {results[name][key]:.3f} (goal: {goal:.2f})')
     print(f'Overlays, confusion matrices and affinities are in {pictures.absolute()}; the log is {step.log}')
-    print(f'Open {(first / "test.html").absolute()} in a browser: results, and every tested slice')
+    print(f'Open {(first / "test.html").absolute()} in a browser to see the results and every tested slice')
     check_goals(results)

@@ -1,4 +1,4 @@
-"""Export a whole model as one ONNX file, which runs without torch. docs/deployment.md describes it.
+"""Export a whole model as one ONNX file that runs without torch. docs/deployment.md describes it.
 
 Examples:
     mmaffinity export onnx affinity_c8_steady epoch_100.pth affinity_c8_steady.onnx
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='quantise the convolutions to int8, calibrated on these training slices (files and folders)',
     )
     parser.add_argument(
-        '--calibration-slices', type=int, default=100, help='largest number of them to use, evenly spaced (default: 100)'
+        '--calibration-slices', type=int, default=100, help='maximum number of these slices, evenly spaced (default: 100)'
     )
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 

@@ -12,4 +12,4 @@ def run(args: argparse.Namespace) -> None:
     from mmaffinity.checkpoints.published import convert_back_file
 
     convert_back_file(args.source, args.target)
-    print(f'{args.target}: written in the published layout')
+    print(f'Wrote {args.target} in the published layout')

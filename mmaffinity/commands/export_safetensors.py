@@ -13,7 +13,7 @@ from mmaffinity.commands.arguments import add_config
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
-    parser.add_argument('out', metavar='OUT', help='path of the two files without extension; existing files are replaced')
+    parser.add_argument('out', metavar='OUT', help='path of both files, without extension; existing files are replaced')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
     mmaffinity figures affinity affinity_c8 epoch_10.pth epoch_100.pth --work-dir RUN
     mmaffinity figures ranks work_dirs/report/report.json
 
-Without --slices, slices are chosen from the results.json of RUN (mmaffinity test --out RUN/results.json).
+Without --slices, the slices are chosen from the results in RUN (mmaffinity test --out RUN/results.json).
 """
 
 import argparse
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         kind = kinds.add_parser(name, help=text)
         add_config(kind)
         several = name == 'affinity'
-        kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None)
+        kind.add_argument('checkpoints' if several else 'checkpoint', nargs='+' if several else None, help='weights')
         kind.add_argument(
             '--work-dir',
-            help='finished run whose results the slices are chosen from (default: the folder of the last checkpoint)',
+            help='work directory with the results from which slices are chosen (default: the folder of the last checkpoint)',
         )
         kind.add_argument('--slices', nargs='+', metavar='PATH', help='slices of the test set, by path or end of path')
         if name == 'lesions':
@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind.add_argument('report', help='report.json of mmaffinity report')
     kind.add_argument('--published', action='store_true', help='also rank the published results')
     kind = kinds.add_parser('curves', help='losses and validation scores during training')
-    kind.add_argument('work_dir')
+    kind.add_argument('work_dir', help='work directory of a training run')
     kind = kinds.add_parser('confusion', help='confusion matrices of finished runs')
-    kind.add_argument('work_dirs', nargs='+')
+    kind.add_argument('work_dirs', nargs='+', help='work directories with results*.json, or such files')
     for kind in kinds.choices.values():
         kind.add_argument('--out', default='work_dirs/figures', help='folder for the figures (default: work_dirs/figures)')
 

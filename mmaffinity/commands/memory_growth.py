@@ -1,4 +1,4 @@
-"""Train or test for a while and print how memory grows.
+"""Train or test a model, and print how memory grows.
 
 Examples:
     mmaffinity memory-growth affinity_c8_phantom --iterations 2000
@@ -17,9 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--iterations', type=int, default=2000, help='training iterations, rounded up to whole epochs (default: 2000)'
     )
     parser.add_argument('--test', metavar='CHECKPOINT', help='instead, test this model on all its test slices')
-    parser.add_argument('--interval', type=int, default=200, help='iterations between rows')
+    parser.add_argument('--interval', type=int, default=200, help='iterations between rows (default: 200)')
     parser.add_argument(
-        '--limit', type=float, help='MiB by which memory may grow between the first and the last row; exit code 2 if exceeded'
+        '--limit',
+        type=float,
+        help='largest growth of memory between the first and the last row, in MiB; above it, the exit code is 2',
     )
 
 
@@ -35,7 +37,10 @@ def run(args: argparse.Namespace) -> None:
             test_model(config, args.test, work_dir=work_dir)
             return
         if args.iterations < 2 * args.interval:
-            raise ValueError(f'--iterations {args.iterations} gives fewer than two rows of --interval {args.interval}')
+            raise ValueError(
+                f'--iterations {args.iterations} with --interval {args.interval} gives fewer than two rows: use at least '
+                f'--iterations {2 * args.interval}'
+            )
         config.custom_hooks = [*config.custom_hooks, dict(hook, last=args.iterations)]
         config.train_cfg.max_epochs = args.iterations  # the hook ends the run
         config.val_cfg = config.val_dataloader = config.val_evaluator = None

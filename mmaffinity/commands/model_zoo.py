@@ -1,4 +1,4 @@
-"""Write the table of trained models into docs/model_zoo.md, from model-index.yml.
+"""Write the table of the trained models listed in model-index.yml to docs/model_zoo.md.
 
 Example:
     mmaffinity model-zoo model-index.yml --out docs/model_zoo.md

@@ -19,7 +19,7 @@ HELP = {
     'lesions_train': 'training slices with lesion masks',
     'lesions_test': 'test slices with lesion masks',
     'slices_train': 'training slices with class labels',
-    'slices_selected': 'how many of these are in the balanced training list',
+    'slices_selected': 'training slices in the balanced list',
     'slices_val': 'validation slices with class labels',
     'slices_test': 'test slices with class labels',
     'ictcf_train': 'training slices of the second hospital',
@@ -28,7 +28,7 @@ HELP = {
     'covidx_val': "validation slices in COVIDx-CT's layout",
     'covidx_test': "test slices in COVIDx-CT's layout",
     'nifti_pairs': 'patients with a NIfTI volume and a lesion mask',
-    'covid_ct_md': 'patients of each class as DICOM series with slice labels, as in COVID-CT-MD',
+    'covid_ct_md': "patients of each class in COVID-CT-MD's layout, DICOM series with slice labels",
 }
 
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace a phantom that has other settings, and everything converted from it',
+        help='replace a phantom with other settings, and everything converted from it',
     )
 
 

@@ -1,17 +1,18 @@
-"""Predict scans: images, DICOM series, NIfTI volumes. docs/prediction.md describes the output.
+"""Predict scans: images, DICOM series and NIfTI volumes. docs/prediction.md describes the output.
 
     mmaffinity predict SCAN_FOLDER --config affinity_c8 --checkpoint epoch_100.pth --out results
     mmaffinity predict SCAN_FOLDER --model affinity_c8_steady.onnx --out results
 
-The second form runs a file of "mmaffinity export onnx" without torch.
+The second form runs a model exported by "mmaffinity export onnx", without torch.
 
-Several processes or machines share the scans of a folder with --num-shards and --shard, or under torchrun or srun; then
+With --num-shards and --shard, or under torchrun or srun, several processes or machines share the scans. Then run
 
     mmaffinity predict --merge --out results
 """
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ PRECISIONS = ('auto', 'float32', 'bfloat16', 'int8')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('inputs', nargs='*', metavar='INPUT', help='files and folders')
+    parser.add_argument('inputs', nargs='*', metavar='INPUT', help='files and folders of scans')
     parser.add_argument('--config', help='name or path of a config, for example affinity_c8')
     parser.add_argument('--checkpoint', help='weights, for example work_dirs/affinity_c8/epoch_100.pth')
     parser.add_argument('--model', metavar='FILE.onnx', help='exported model, instead of --config and --checkpoint')
@@ -42,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backend',
         choices=BACKENDS,
         default='auto',
-        help='runtime (default: torch for a checkpoint; for an exported model, the installed one, or if both are: ONNX Runtime '
-        'for float32, OpenVINO for bfloat16 and int8)',
+        help='runtime (default: torch for a checkpoint; for an exported model, the installed one or, if both are installed, '
+        'ONNX Runtime for float32 and OpenVINO for bfloat16 and int8)',
     )
     parser.add_argument(
         '--precision',
         choices=PRECISIONS,
         default='auto',
-        help='bfloat16 is faster on processors and GPUs that support it, and slower where it is emulated; int8 needs a model '
+        help='bfloat16 is faster on processors and GPUs that support it, and slower if it is emulated; int8 needs a model '
         'exported with --int8 (default: float32, or the precision of the exported model)',
     )
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
@@ -62,15 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--score-thr', type=float, default=0.5, help='omit lesions with a lower score (default: 0.5)')
     add_reading_arguments(parser)
     parser.add_argument(
-        '--max-value', type=int, help='value of white in 16-bit images; 4095 for 12-bit content (default: 65535)'
+        '--max-value', type=int, help='value of white in 16-bit images: 4095 for 12-bit content (default: 65535)'
     )
-    parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices to draw overlays for (default: all)')
+    parser.add_argument('--overlays', choices=OVERLAYS, default='all', help='slices that get an overlay (default: all)')
     parser.add_argument('--show-rois', action='store_true', help='draw the RoIs used for classification')
     parser.add_argument(
         '--html',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='write index.html and a page per scan of up to 1000 slices, for a browser (default: yes)',
+        help='write index.html and a page per scan of up to 1000 slices, to open in a browser (default: yes)',
     )
     parser.add_argument(
         '--dicom-seg', action='store_true', help='write DICOM-SEG and DICOM-SR for DICOM series (needs highdicom)'
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--num-shards',
         type=int,
         metavar='N',
-        help='split the scans among N processes (default: those of torchrun or srun)',
+        help='divide the scans among N processes (default: those of torchrun or srun)',
     )
     parser.add_argument(
         '--shard',
@@ -87,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='I',
         help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)',
     )
-    parser.add_argument('--merge', action='store_true', help='combine finished shards in --out: write the files on all scans')
+    parser.add_argument(
+        '--merge', action='store_true', help='write the files that cover all scans, from finished shards in --out'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 
@@ -117,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         progress.close()
-        print(f'--resume continues in {args.out}', file=sys.stderr)
+        print(f'to continue in {args.out}, add --resume', file=sys.stderr)
         raise
     finally:
         progress.close()
@@ -125,10 +128,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Check which model is named, and what does not fit it, except for --merge.
+    """Check that inputs and a model are given, and that the other options suit the model.
 
     Raises:
-        ValueError: if something is missing or does not fit.
+        ValueError: if an argument is missing or unsuitable.
     """
     if not args.inputs:
         raise ValueError('missing INPUT: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
@@ -158,11 +161,11 @@ def _check_arguments(args: argparse.Namespace) -> None:
     unfit += ['--backend torch'] if args.backend == 'torch' else []
     unfit += [f'--device {args.device}'] if args.device not in (None, 'cpu') else []
     if unfit:
-        raise ValueError(f'--model is an exported model, which runs on the CPU and needs no config: omit {", ".join(unfit)}')
+        raise ValueError(f'--model takes an exported model, which runs on the CPU without a config: omit {", ".join(unfit)}')
 
 
 def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferencer':
-    """Return the model; each kind is imported only if it is used."""
+    """Build the inferencer, importing only the one that is used."""
     if args.model is not None:
         from mmaffinity.apis.onnx_inferencer import OnnxInferencer
 
@@ -182,7 +185,7 @@ def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferenc
 
 
 def _own_gpu(shard: Shard | None) -> str | None:
-    """Return the GPU of a process that torchrun or srun started beside others on a machine; None for the default device."""
+    """Return the GPU of this process if torchrun or srun started several on this machine; None for the default device."""
     local = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))
     if shard is None or local is None:
         return None
@@ -196,7 +199,7 @@ def _show(report: PredictionReport, out: str, shard: Shard | None = None) -> int
     for line in report_lines(report, out):
         print(line)
     if shard is not None:
-        rest = '; once all shards have finished, run mmaffinity predict --merge for the files on all scans'
+        rest = f'; once all shards have finished, run mmaffinity predict --merge --out {shlex.quote(out)} to combine them'
     else:
         page = Path(out) / PAGE
         rest = f'; open {page} in a browser' if page.is_file() else ''

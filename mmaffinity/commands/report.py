@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'work_dirs',
         nargs='+',
         metavar='WORK_DIR',
-        help='folders with results*.json from mmaffinity test --out, or the files themselves',
+        help='work directories with results*.json from mmaffinity test --out, or such files',
     )
     parser.add_argument('--out', default='work_dirs/report', help='folder for the report (default: work_dirs/report)')
     parser.add_argument(
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='NAME=FILE',
-        help='confusion matrix or predictions of an external system, see docs/report.md',
+        help='confusion matrix or predictions of an external system; see docs/report.md',
     )
     parser.add_argument('--resamples', type=int, default=1000, help='number of bootstrap resamples (default: 1000)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         if not name or not file:
             raise ValueError(f'--external takes NAME=FILE, not {pair!r}')
         if name in external:
-            raise ValueError(f'--external {name} is given twice')
+            raise ValueError(f'--external {name} is given twice: choose another name for one of the files')
         external[name] = file
     files = write_report(
         args.work_dirs,

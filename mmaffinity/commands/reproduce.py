@@ -4,7 +4,7 @@
     mmaffinity reproduce --phantom --out work_dirs/phantom
     mmaffinity reproduce DATA_ROOT --plan my_study.py --out work_dirs/my_study --launcher slurm
 
-DATA_ROOT holds cncb_ncov/ and ictcf/. The same command resumes a study that was stopped. docs/reproduce.md describes plans.
+DATA_ROOT contains cncb_ncov/ and ictcf/. The same command resumes an interrupted study. docs/reproduce.md describes plans.
 """
 
 import argparse
@@ -28,19 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, help='folder for the runs and the report')
     parser.add_argument('--seeds', type=int, default=1, metavar='N', help='train each model with N seeds (default: 1)')
     parser.add_argument('--launcher', choices=['local', 'slurm'], default='local', help='where to run (default: local)')
-    parser.add_argument('--jobs', type=int, metavar='N', help='simultaneous runs (default: one per GPU; under SLURM, no limit)')
+    parser.add_argument('--jobs', type=int, metavar='N', help='simultaneous runs (default: one per GPU; with SLURM, no limit)')
     parser.add_argument(
         '--slurm-options',
         default='',
         metavar='OPTIONS',
-        help='options for sbatch, in quotes: "--partition=gpu --gpus=1 --time=24:00:00"',
+        help='options of sbatch, in quotes, for example "--partition=gpu --gpus=1 --time=24:00:00"',
     )
     parser.add_argument(
         '--dry-run',
         action='store_true',
         help='only print the remaining commands; with --launcher slurm, write the scripts without submitting them',
     )
-    parser.add_argument('--collect', action='store_true', help='only write the report of the finished runs')
+    parser.add_argument('--collect', action='store_true', help='only write the report on finished runs')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run and args.launcher == 'local':
         _print_commands(folder, collecting)
         return 0
-    if args.collect:  # without the lock, so that a report can be had while the plan runs
+    if args.collect:  # without the lock, so that a report can be written while the plan runs
         folder.claim()
         return _report(folder, {})
     with OutputFolder(args.out).lock():

@@ -1,4 +1,4 @@
-"""Store the RoIs that a detector finds in the labelled slices of a config, to train slice heads on them in seconds.
+"""Store the RoIs that a detector finds in the labelled slices of a config; a slice head trains on them in seconds.
 
 Example:
     mmaffinity rois extract public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth --out data/rois
@@ -11,7 +11,7 @@ from mmaffinity.utils.console import NamedProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config of an affinity model')
+    parser.add_argument('config', help='name or path of the config of an affinity model')
     parser.add_argument('checkpoint', help='weights of that model, or of a Mask R-CNN of the same architecture')
     parser.add_argument('--out', metavar='DIR', default='data/rois', help='output folder (default: data/rois)')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')

@@ -1,4 +1,4 @@
-"""Join a detector with a slice head trained on its stored RoIs, as one checkpoint for testing and prediction.
+"""Join a detector with a slice head trained on its stored RoIs in one checkpoint, for testing and prediction.
 
     mmaffinity rois merge public/affinity_c8_from_scratch work_dirs/mask_rcnn_folders/epoch_4.pth \\
         work_dirs/head_c8_folders/epoch_20.pth work_dirs/affinity_c8.pth
@@ -10,10 +10,10 @@ from mmaffinity.utils.cli import ConfigOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='name or path of a config of the affinity model')
+    parser.add_argument('config', help='name or path of the config of the affinity model')
     parser.add_argument('detector', help='weights of the detector')
     parser.add_argument('head', help='weights of the slice head')
-    parser.add_argument('out', help='checkpoint to write; an existing one is replaced')
+    parser.add_argument('out', help='checkpoint to write; an existing file is replaced')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
 
 

@@ -2,9 +2,9 @@
 
     mmaffinity statistics my_slices.py
 
-They are written to the file named by model.data_preprocessor.statistics in the config, by default annotations/statistics.json
-below data_root, and used in every training run with normalization='global'. Training computes missing values itself; this
-command stores them with the data.
+The values are written to the file that model.data_preprocessor.statistics names in the config, by default
+annotations/statistics.json below data_root, and used in every training run with normalization='global'. Training computes
+missing values itself; this command stores them with the data.
 """
 
 import argparse

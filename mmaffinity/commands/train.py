@@ -11,8 +11,10 @@ from mmaffinity.commands.arguments import add_config, add_run_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/<name of the config>)')
-    parser.add_argument('--resume', action='store_true', help='resume from the newest complete checkpoint in the work folder')
+    parser.add_argument('--work-dir', help='work directory, for checkpoints and logs (default: work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--resume', action='store_true', help='resume from the newest complete checkpoint in the work directory'
+    )
     parser.add_argument('--amp', action='store_true', help='use automatic mixed precision, on a GPU or a processor with AMX')
     parser.add_argument('--seed', type=int, help="seed to use instead of the config's")
     add_run_arguments(parser)

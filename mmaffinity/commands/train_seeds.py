@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: 5)')
     parser.add_argument('--first', type=int, default=0, help='first seed; the others are consecutive (default: 0)')
-    parser.add_argument('--work-dir', help='folder for the runs, one subfolder per seed (default: work_dirs/<config>_seeds)')
+    parser.add_argument(
+        '--work-dir', help='folder for the runs, one subfolder per seed (default: work_dirs/<name of the config>_seeds)'
+    )
     parser.add_argument(
         '--gpus',
         nargs='+',

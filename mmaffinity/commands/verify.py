@@ -2,7 +2,7 @@
 
     mmaffinity verify affinity_c8 --out work_dirs/verification.json
 
-Exit codes: 0 no failure, 1 failure, 2 usage error. docs/data.md describes the checks.
+Exit codes: 0 passed, 1 failed, 2 usage error. docs/data.md describes the checks.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from mmaffinity.utils.console import ProgressLine
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument('--out', metavar='FILE', help='write the report as JSON')
-    parser.add_argument('--html', metavar='FILE', help='write the findings with pictures, to open in a browser')
+    parser.add_argument('--html', metavar='FILE', help='write a page of findings with images, to open in a browser')
     parser.add_argument(
         '--allow',
         nargs='+',
@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--cache',
         default='work_dirs/verify_dataset_cache.jsonl',
         metavar='FILE',
-        help='cache of file facts, so that later or resumed runs read only new files '
+        help='cache of facts about files, so that later or resumed runs read only new files '
         '(default: work_dirs/verify_dataset_cache.jsonl)',
     )
-    parser.add_argument('--no-cache', action='store_true', help='read every file and store no facts')
+    parser.add_argument('--no-cache', action='store_true', help='read every file, and cache nothing')
     parser.add_argument('--workers', type=int, help='number of reader processes (default: one per core)')
     add_near_arguments(parser, Near())
 

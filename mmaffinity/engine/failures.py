@@ -12,7 +12,7 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def check_writable(work_dir: str | Path) -> None:
-    """Create a work folder and check that it is writable, before hours of work that could not be saved.
+    """Create a work directory and check that it is writable, before hours of work that could not be saved.
 
     Raises:
         ValueError: if the folder is not writable: read-only, full, or a file of that name.
@@ -25,7 +25,7 @@ def check_writable(work_dir: str | Path) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise ValueError(
-            f'the work folder {work_dir} is not writable ({error.strerror}): choose another with --work-dir, or fix '
+            f'the work directory {work_dir} is not writable ({error.strerror}): choose another with --work-dir, or fix '
             'it; existing files are untouched'
         ) from error
 

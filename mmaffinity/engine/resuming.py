@@ -20,7 +20,7 @@ def newest_whole_checkpoint(folders: Iterable[str | Path]) -> tuple[Path | None,
     one is complete: its checksums are correct and it contains everything that resuming needs.
 
     Args:
-        folders: the work folder and any other folders with checkpoints.
+        folders: the work directory and any other folders with checkpoints.
 
     Returns:
         The path, or None if no checkpoint is complete; and for each newer checkpoint skipped, a message with the reason.

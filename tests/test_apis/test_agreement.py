@@ -87,17 +87,19 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
     weights = load_checkpoint(other)
     weights['meta']['note'] = 'another file'
     torch.save(weights, other)
-    with pytest.raises(ValueError, match='was exported from another checkpoint .*export this one'):
-        measure_agreement(config, other, [slices], variants[1:], max_slices=1)
+    with pytest.raises(ValueError, match='was exported from another checkpoint .*: export this one'):
+        measure_agreement(config, other, [slices], [*variants[1:], Variant('1 thread')], max_slices=1)
 
 
 def test_comparison_without_slices_is_an_error(model, slices, tmp_path, monkeypatch):
     allow_float64(monkeypatch)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='no slice could be read from'):
-        measure_agreement(*model, [tmp_path / 'empty'], [Variant('1 thread')])
-    with pytest.raises(ValueError, match='at least one variant'):
-        measure_agreement(*model, [slices], [Variant('1 thread')], max_slices=1)
+        measure_agreement(*model, [tmp_path / 'empty'], [Variant('1 thread'), Variant('2 threads', num_threads=2)])
+    messages = []
+    with pytest.raises(ValueError, match='nothing to compare with 1 thread: give at least one more variant'):
+        measure_agreement(*model, [slices], [Variant('1 thread')], max_slices=1, progress=messages.append)
+    assert not messages  # nothing was predicted first
 
 
 def test_command_line(model, slices, repo_root, tmp_path, monkeypatch, capsys):
@@ -107,7 +109,7 @@ def test_command_line(model, slices, repo_root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [*arguments, '1 thread'])
     runpy.run_path(tool, run_name='__main__')
     assert [row['name'] for row in json.loads((tmp_path / 'a.json').read_text())['variants']] == ['1 thread']
-    assert 'changes against float64' in capsys.readouterr().out
+    assert 'differences from float64' in capsys.readouterr().out
     monkeypatch.setattr(sys, 'argv', [*arguments, '3 threads'])
     with pytest.raises(SystemExit):
         runpy.run_path(tool, run_name='__main__')

@@ -198,7 +198,7 @@ def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
 def test_misuse_raises_clear_errors(runs, tmp_path, repo_root):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
     config = runs.config('affinity_c8_phantom')
-    with pytest.raises(ValueError, match='nowhere.png matches 0 slices of the test set'):
+    with pytest.raises(ValueError, match='nowhere.png matches 0 classification slices of the test set: give'):
         figures.evidence_figures(config, affinity / 'epoch_2.pth', tmp_path, ['nowhere.png'])
     with pytest.raises(FileNotFoundError, match='scalars.json'):
         figures.curve_figure(tmp_path, tmp_path)

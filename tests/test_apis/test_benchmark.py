@@ -12,6 +12,8 @@ from model_helpers import NARROW, build_model
 from mmaffinity.apis.ablation import ABLATIONS, TRAINING, ablate
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.apis.growth import GROWTH, growth_exponent, measure_growth
+from mmaffinity.utils.timing import available_cores
+from mmaffinity_cli import main
 
 FAST = {
     **{f'model.{key}': value for key, value in NARROW.items()},
@@ -63,6 +65,16 @@ def test_rows_of_every_job(config):
     assert gflop['both', 1, 3] == pytest.approx(gflop['both', 2, 3], rel=0.05)  # folded weights are shared by a batch
     read = list(csv.DictReader(format_rows(rows).splitlines()))
     assert len(read) == len(rows) and tuple(read[0]) == COLUMNS and read[0]['objects'] == ''
+
+
+def test_all_cores_are_used_by_default(config):
+    before = torch.get_num_threads()
+    torch.set_num_threads(available_cores() + 1)  # such as OMP_NUM_THREADS
+    try:
+        row = Benchmark(config, overrides=FAST).row('data', runs=1, warmup=0)
+    finally:
+        torch.set_num_threads(before)
+    assert row['threads'] == available_cores()
 
 
 def test_requested_number_of_objects_is_used(config):
@@ -184,7 +196,12 @@ def test_ablation_of_training(config):
 # --- the tool, wrong use -----------------------------------------------------------------------------------------------
 
 
-def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    'extra, first_words',
+    [(['data'], ['classification', 'data']), (['--ablate', 'BatchNorm not folded'], ['as', 'BatchNorm'])],
+    ids=['jobs', 'ablation'],
+)
+def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monkeypatch, capsys, extra, first_words):
     options = [f'{key}={value!r}'.replace(' ', '').replace("'", '') for key, value in FAST.items()]
     monkeypatch.setattr(
         sys,
@@ -194,7 +211,7 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
             str(config),
             '--jobs',
             'classification',
-            'data',
+            *extra,
             '--threads',
             '1',
             '--runs',
@@ -209,11 +226,19 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
     )
     runpy.run_path(str(repo_root / 'tools' / 'analysis_tools' / 'benchmark.py'), run_name='__main__')
     assert len((tmp_path / 'speed.csv').read_text().splitlines()) == 3
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == ['classification', 'data']
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == first_words
+
+
+@pytest.mark.parametrize('option, job', [('--ablate', 'data'), ('--backends', 'train')])
+def test_command_refuses_jobs_that_it_would_not_time(monkeypatch, capsys, option, job):
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'benchmark', 'affinity_c8', option, '--jobs', 'classification', job])
+    with pytest.raises(SystemExit):
+        main()
+    assert f'unknown: {job}; ' in capsys.readouterr().err
 
 
 def test_bad_arguments(config, repo_root):
-    with pytest.raises(ValueError, match=r"unknown jobs \['walk'\]"):
+    with pytest.raises(ValueError, match='unknown: walk; the jobs are classification, '):
         next(benchmark(config, jobs=['walk']))
     with pytest.raises(ValueError, match="precision must be one of .*, not 'int8'"):
         Benchmark(config, precision='int8')
@@ -222,16 +247,16 @@ def test_bad_arguments(config, repo_root):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match='torch finds no GPU'):
             Benchmark(config, device='cuda')
-    with pytest.raises(ValueError, match=r"unknown \['patients'\]"):
+    with pytest.raises(ValueError, match='unknown: patients; growth is measured with the number of slices, objects, '):
         measure_growth(config, ['patients'])
-    with pytest.raises(ValueError, match=r"unknown \['no RPN', 'data'\]; changes are"):
+    with pytest.raises(ValueError, match='unknown: no RPN, data; the changes are .*; the jobs are .*, train$'):
         ablate(config, changes=['no RPN'], jobs=['data'])
     with pytest.raises(ValueError, match='runs must be at least 1, not 0'):
         ablate(config, runs=0)
     with pytest.raises(FileNotFoundError):
         Benchmark(repo_root / 'configs' / 'none.py')
     bench = Benchmark(repo_root / 'configs' / 'baselines' / 'resnet18_slice.py', overrides={'image_size': (64, 64)})
-    with pytest.raises(ValueError, match='SliceClassifier has no modes'):
+    with pytest.raises(ValueError, match='SliceClassifier has no prediction modes: only the jobs train and data'):
         bench.job('both')
     with pytest.raises(ValueError, match='a job must be one of'):
         bench.job('walk')

@@ -192,7 +192,7 @@ def test_class_names_of_the_checkpoint_take_precedence(tmp_path, model):
     (prediction,) = AffinityInferencer(model[0], tmp_path / 'named.pth', device='cpu')(to_grey(chest()))
     assert list(prediction.probabilities) == ['a', 'b', 'c'] and prediction.lesion_classes == ('spot',)
     named = AffinityInferencer(model[0], model[1], device='cpu', cfg_options={'slice_classes': ('x', 'y')})
-    with pytest.raises(ValueError, match='3 slice classes, but 2 names'):
+    with pytest.raises(ValueError, match=r'3 slice classes but 2 class names \(x, y\): set slice_classes'):
         list(named(to_grey(chest())))
 
 
@@ -224,7 +224,7 @@ def test_invalid_arguments(tmp_path, model):
         AffinityInferencer(tmp_path / 'absent.py', checkpoint)
     with pytest.raises(FileNotFoundError, match='absent.pth'):
         AffinityInferencer(config, tmp_path / 'absent.pth')
-    with pytest.raises(ValueError, match='batch_size=0'):
+    with pytest.raises(ValueError, match='batch_size must be at least 1, not 0'):
         AffinityInferencer(config, checkpoint, batch_size=0)
     with pytest.raises(ValueError, match=r'does not match the config.*C\* \(num_affinities\) is 8 in'):
         AffinityInferencer(config, checkpoint, cfg_options={'model.roi_head.cls_head.num_affinities': 16})

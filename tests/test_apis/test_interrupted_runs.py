@@ -151,7 +151,7 @@ def test_read_only_work_folder_is_reported_clearly(read_only, tiny, repo_root, m
     config = small_config(repo_root, tiny[0])
     monkeypatch.setattr(training, 'check_sources', lambda *args: None)  # nobody may not read the data either
     for work_dir in (read_only, read_only / 'below'):
-        with pytest.raises(ValueError, match='the work folder .* is not writable .*Permission denied.*--work-dir'):
+        with pytest.raises(ValueError, match='the work directory .* is not writable .*Permission denied.*--work-dir'):
             train_model(config, work_dir=work_dir)
     assert os.listdir(read_only) == ['epoch_1.pth']
 

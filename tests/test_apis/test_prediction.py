@@ -255,7 +255,7 @@ def test_missing_input_is_reported_before_anything_is_written(tmp_path, inferenc
         predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
     with pytest.raises(FileNotFoundError, match=r'no such file or folder: \S*/absent, \S*/gone\.png$'):
         predict_to_folder(inferencer, [tmp_path / 'absent', tmp_path / 'in', tmp_path / 'gone.png'], tmp_path / 'out')
-    with pytest.raises(ValueError, match='there is nothing to predict: no file in no input'):
+    with pytest.raises(ValueError, match='there is nothing to predict: no input was given'):
         predict_to_folder(inferencer, [], tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 

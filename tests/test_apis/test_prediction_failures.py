@@ -133,6 +133,22 @@ def test_traceback_is_shown_on_request(two, inferencer, monkeypatch, capsys):
     assert "KeyError: 'odd'" in capsys.readouterr().err
 
 
+def test_dicom_results_that_fail_are_warnings(tmp_path, inferencer, monkeypatch, capsys):
+    pytest.importorskip('highdicom')
+    write_series(tmp_path / 'in')
+    for name, error in (('write_dicom_seg', ValueError('too many slices')), ('write_measurement_report', AssertionError())):
+        monkeypatch.setattr(scan_writer, name, failing(getattr(scan_writer, name), error, lambda *args: True))
+    monkeypatch.setenv('MMAFFINITY_TRACEBACK', '1')
+    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', overlays='none', dicom_seg=True, html=False)
+    assert report.scans[0].notes[-2:] == [
+        'warning: no DICOM-SEG (lesions.dcm): too many slices',
+        'warning: no DICOM-SR (measurements.dcm): it cannot be written: AssertionError',
+    ]
+    assert report.failed
+    error = capsys.readouterr().err
+    assert 'Traceback' in error and 'AssertionError' in error and 'too many slices' not in error  # only of the unexpected one
+
+
 def test_other_settings_stop_the_run(tmp_path, two, inferencer):
     predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
     with pytest.raises(ValueError, match='was made with other settings'):
@@ -146,7 +162,9 @@ def test_unwritable_report_is_an_error(tmp_path, two, inferencer, monkeypatch):
         'write',
         failing(write, OSError(28, 'No space left on device'), lambda out, *parts: parts == ('report.json',)),
     )
-    with pytest.raises(ValueError, match=r'report.json cannot be written: OSError: .*No space left .*--resume continues'):
+    with pytest.raises(
+        ValueError, match=r'report.json cannot be written: OSError: .*No space left .*; fix this, and continue with --resume'
+    ):
         predict_to_folder(inferencer, two, tmp_path / 'out', overlays='none')
 
 

@@ -69,7 +69,7 @@ def test_other_config_changes_apply(config):
         }
     )
     (note,) = resume_run(config)
-    assert note.startswith('the config has changed since the run started; from now on it has ')
+    assert note.startswith('the config has changed since the run started; training continues with ')
     for words in ('num_affinities=32, was 8', 'train_dataloader.batch_size=4, was 2', 'max_norm=5, was 10', 'and 1 more'):
         assert words in note
     assert config.train_cfg.max_epochs == 9

@@ -1,5 +1,7 @@
 """Reading ahead changes the duration of a prediction and nothing else."""
 
+import csv
+import sys
 import time
 
 import numpy as np
@@ -10,6 +12,7 @@ from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.scan_benchmark import COLUMNS, time_scans
 from mmaffinity.scans import image_scan
 from mmaffinity.scans.read_ahead import MIN_SLICES
+from mmaffinity_cli import main
 
 
 def test_reading_overlaps_with_computing(tmp_path, inferencer, monkeypatch):
@@ -54,8 +57,22 @@ def test_predictions_are_the_same(tmp_path, model):
         assert np.array_equal(one.sample.pred_instances.bboxes, other.sample.pred_instances.bboxes)
 
 
+def test_command_writes_csv_and_prints_a_table(tmp_path, model, monkeypatch, capsys):
+    folder, out = write_images(tmp_path / 'in', 2), tmp_path / 'scan.csv'
+    command = ['benchmark', *map(str, model), '--scan', str(folder), '--workers', '0', '--threads', '1', '--out', str(out)]
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command])
+    assert main() in (None, 0)
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    assert tuple(row) == COLUMNS and row['slices'] == '2' and float(row['seconds']) > 0
+    assert 'slices per second' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--precision', 'float16'])
+    with pytest.raises(SystemExit):
+        main()
+    assert "precision must be one of auto, float32, bfloat16, not 'float16'" in capsys.readouterr().err
+
+
 def test_invalid_arguments(tmp_path, model, inferencer):
-    with pytest.raises(ValueError, match='workers=-1'):
+    with pytest.raises(ValueError, match='workers must be at least 0, not -1'):
         AffinityInferencer(*model, device='cpu', workers=-1)
     (tmp_path / 'notes.txt').write_text('no slice')
     with pytest.raises(ValueError, match='no slice of .* can be predicted'):

@@ -57,7 +57,7 @@ def test_failed_run_is_named_and_others_are_kept(repo_root, tiny_phantom, tmp_pa
 
 @pytest.mark.parametrize('seeds', [(), (1, 1), (-1,), (2**32,)])
 def test_invalid_seeds(repo_root, seeds, tmp_path):
-    with pytest.raises(ValueError, match='seeds must be different numbers'):
+    with pytest.raises(ValueError, match='seeds must be distinct numbers from 0 to 4294967295'):
         train_seeds(repo_root / 'configs/affinity_c8_phantom.py', seeds, tmp_path)
 
 

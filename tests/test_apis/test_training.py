@@ -50,7 +50,7 @@ def logged_losses(work_dir):
 
 @pytest.fixture(scope='module')
 def trained(tiny_phantom, repo_root, tmp_path_factory):
-    """A model trained for a few steps of both stages, with its work folder."""
+    """A model trained for a few steps of both stages, with its work directory."""
     work_dir = tmp_path_factory.mktemp('trained')
     runner = train_model(fast_config(repo_root, 'affinity_c8_phantom.py', tiny_phantom / 'cncb_ncov'), work_dir=work_dir)
     return runner, work_dir, work_dir / 'epoch_1.pth'

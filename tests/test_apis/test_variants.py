@@ -1,10 +1,13 @@
 """Variants of computing predictions: which are available, and that the model builds for each."""
 
 import pytest
+import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
+from scan_helpers import write_images
 
-from mmaffinity.apis.variants import default_variants
+from mmaffinity.apis.benchmark import Benchmark
+from mmaffinity.apis.variants import Variant, default_variants, predictions_of
 from mmaffinity.utils.config import load_config, own_config
 
 
@@ -12,6 +15,15 @@ def test_variants_match_the_machine():
     names = [variant.name for variant in default_variants(load_config('affinity_c8'), seeds=2, cuda=True)]
     assert names[:2] == ['float64', '1 thread'] and names[-3:] == ['noise 1e-06, draw 0', 'noise 1e-06, draw 1', 'CUDA']
     assert {'2 threads', '4 threads', 'batches of 8', 'channels first', 'not folded', 'instructions: default'} <= set(names)
+
+
+def test_a_model_without_rois_is_an_error(repo_root, tmp_path):
+    config = repo_root / 'configs' / 'baselines' / 'resnet18_slice.py'
+    bench = Benchmark(config, overrides={'image_size': (64, 64)})
+    torch.save(dict(state_dict=bench.model.state_dict()), tmp_path / 'model.pth')
+    folder = write_images(tmp_path / 'in', 1)
+    with pytest.raises(ValueError, match='resnet18_slice.py does not classify slices from RoIs: give the config'):
+        predictions_of(bench.config, tmp_path / 'model.pth', [folder], Variant('1 thread'), None)
 
 
 @pytest.mark.parametrize(

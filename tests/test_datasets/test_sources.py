@@ -188,7 +188,7 @@ def test_class_mismatch_is_reported_before_the_run(repo_root, tmp_path, name, ch
 
 
 def test_missing_sources_are_reported_before_the_run(repo_root, tmp_path, capfd):
-    """There is no work folder and no log, only one error message."""
+    """There is no work directory and no log, only one error message."""
     from mmaffinity.apis import test_model, train_model
 
     config = load_config(repo_root / 'configs/affinity_c8.py', dict(data_root=str(tmp_path / 'nowhere')))

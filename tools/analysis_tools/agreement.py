@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compare answers across threads, machines and rounding; the same as ``mmaffinity agreement``."""
+"""Compare predictions across threads, instructions and rounding; the same as ``mmaffinity agreement``."""
 
 from mmaffinity_cli import main
 

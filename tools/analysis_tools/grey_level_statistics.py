@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compute mean and std of the grey levels of a config's training slices; the same as ``mmaffinity statistics``."""
+"""Compute the mean and std of the grey levels of a config's training slices; the same as ``mmaffinity statistics``."""
 
 from mmaffinity_cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure how memory grows; the same as ``mmaffinity memory-growth``."""
+"""Train or test a model, and print how memory grows; the same as ``mmaffinity memory-growth``."""
 
 from mmaffinity_cli import main
 

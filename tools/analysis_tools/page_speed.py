@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure a page of a scan in headless Chromium: loading, scrolling, window changes, memory and size on disk.
+"""Measure the page of a scan in headless Chromium: loading, scrolling, window changes, memory and size on disk.
 
 It needs Playwright (`pip install playwright`), Chromium, and Linux (memory is read from /proc).
 """
@@ -37,6 +37,7 @@ WINDOW = """async () => {
 
 
 def steps(page: Page, count: int) -> str:
+    """Return the duration of wheel steps as text."""
     times = page.evaluate(STEPS, count)
     return f'{times[len(times) // 2]:.0f} ms (median), {times[int(len(times) * 0.95)]:.0f} ms (95th percentile)'
 
@@ -47,7 +48,7 @@ def peak_memory() -> float:
     for status in Path('/proc').glob('[0-9]*/status'):
         try:
             fields = dict(line.split(':', 1) for line in status.read_text().splitlines())
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if 'chrom' in fields['Name'] and 'VmHWM' in fields:
             peaks.append(int(fields['VmHWM'].split()[0]) / 1000)
@@ -86,7 +87,7 @@ def main() -> None:
     if not args.page.is_file():
         parser.error(f'{args.page} does not exist; give the index.html of a scan from mmaffinity predict')
     if args.chromium is None:
-        parser.error('no Chromium was found; install it, or name it by --chromium')
+        parser.error('Chromium was not found: install it, or give its path with --chromium')
     for name, value in measure(args.page, args.chromium).items():
         print(f'{name:<44}{value}')
 

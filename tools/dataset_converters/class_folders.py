@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Convert one folder of slices per class; the same as ``mmaffinity convert class-folders``."""
+"""Convert class folders of slices; the same as ``mmaffinity convert class-folders``."""
 
 from mmaffinity_cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Share a model as safetensors; the same as ``mmaffinity export safetensors``."""
+"""Export a model as safetensors; the same as ``mmaffinity export safetensors``."""
 
 from mmaffinity_cli import main
 

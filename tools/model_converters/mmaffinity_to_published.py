@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a checkpoint in the published layout; the same as ``mmaffinity export published``."""
+"""Convert a checkpoint to the published layout; the same as ``mmaffinity export published``."""
 
 from mmaffinity_cli import main
 

@@ -1,4 +1,4 @@
-"""Plans: studies of several runs with dependencies, from training to the tables and figures."""
+"""Plans: studies of several, possibly dependent runs, from training to tables and figures."""
 
 from .local import run_locally
 from .plan import Plan, Run, read_plan

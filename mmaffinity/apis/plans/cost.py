@@ -1,4 +1,4 @@
-"""Time that a plan will take, estimated from the steps taken so far."""
+"""Estimate the time left for a plan from the steps measured so far."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,11 +22,11 @@ SECONDS = 'seconds.json'
 
 @dataclass
 class TimeLeft:
-    """Estimate for a plan.
+    """The time left for a plan.
 
     Attributes:
-        seconds: of all steps whose time is known, divided by the number of runs at a time; None if none is known.
-        unknown: number of tests that are not included, because no test has been measured yet.
+        seconds: estimate for all remaining steps, divided by the number of simultaneous runs; None if none was measured yet.
+        unknown: number of tests not included, because no test has been measured yet.
     """
 
     seconds: float | None
@@ -34,7 +34,7 @@ class TimeLeft:
 
     def __str__(self) -> str:
         if self.seconds is None:
-            return 'unknown until the first steps'
+            return 'unknown until the first training steps are logged'
         minutes = round(self.seconds / 60)
         text = f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min' if minutes else 'under a minute'
         return f'about {text}' + (f', and {plural(self.unknown, "test")} not measured yet' if self.unknown else '')
@@ -45,7 +45,7 @@ class Cost:
 
     Args:
         folder: folder of the plan.
-        jobs: number of runs at a time.
+        jobs: number of simultaneous runs.
     """
 
     def __init__(self, folder: PlanFolder, jobs: int) -> None:
@@ -98,7 +98,7 @@ class Cost:
 
 
 def number_of_steps(config: Config, loader: str) -> int | None:
-    """Return how many batches a run will take; None if its data cannot be read."""
+    """Return the number of batches in a training run or test; None if the data cannot be read."""
     loop = (config.get('train_cfg') or {}) if loader == 'train_dataloader' else {}
     if loop.get('max_iters'):
         return int(loop['max_iters'])
@@ -112,11 +112,11 @@ def number_of_steps(config: Config, loader: str) -> int | None:
 
 
 def training_speed(folder: Path) -> tuple[float, int] | None:
-    """Return seconds per step and the number of steps so far, from the scalars that MMEngine logs; None without any."""
+    """Return the seconds per step and the number of steps so far, from the scalars that MMEngine logs; None without any."""
     times: list[float] = []
     last = 0
     for file in folder.glob('*/vis_data/scalars.json'):
-        for _, record in JsonLines(file).lines():  # None while a line is being written
+        for _, record in JsonLines(file).lines():  # a record is None while its line is being written
             if record and 'lr' in record and isinstance(record.get('time'), (int, float)):
                 times.append(record['time'])
                 last = max(last, int(record.get('step', 0)))
@@ -124,7 +124,7 @@ def training_speed(folder: Path) -> tuple[float, int] | None:
 
 
 def read_seconds(folder: Path) -> Mapping[str, float]:
-    """Return how long the finished commands of a run took, by the name of their file."""
+    """Return how long the finished commands of a run took, in seconds, by the name of the file that each made."""
     try:
         return json.loads((folder / SECONDS).read_text(encoding='utf-8'))
     except (OSError, ValueError):

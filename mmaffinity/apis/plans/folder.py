@@ -16,7 +16,7 @@ from mmaffinity.utils.wording import first_few
 from .plan import Plan, Run, as_arguments
 
 PLAN_FILE, RUN_FILE, LOG = 'plan.json', 'run.json', 'log.txt'
-_PLACES = frozenset({'data_root', 'statistics'})  # where the data is does not change a result
+_PLACES = frozenset({'data_root', 'statistics'})  # the location of the data does not affect results
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Step:
     Attributes:
         kind: 'prepare', 'verify', 'train' or 'test'.
         arguments: arguments of ``mmaffinity``.
-        makes: file that exists once it is done; None for a check.
+        makes: file that exists once the command has succeeded; None for a check.
     """
 
     kind: str
@@ -35,16 +35,16 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether the step need not run."""
+        """Whether the command need not run."""
         return self.makes is not None and self.makes.exists()
 
 
 class PlanFolder:
-    """Where the runs of a plan are.
+    """The folder with the runs and the report of a plan.
 
     Args:
         plan: the plan.
-        out: the folder: ``runs/<name>/``, ``report/`` and, for SLURM, ``slurm/``.
+        out: the folder, for ``runs/<name>/``, ``report/`` and, with SLURM, ``slurm/``.
         runs: folder of the runs below ``out``.
     """
 
@@ -73,11 +73,11 @@ class PlanFolder:
         return self.out / 'report'
 
     def preparation(self) -> list[Step]:
-        """Return the commands that write the data."""
+        """Return the commands that prepare the data."""
         return [Step('prepare', tuple(arguments), makes) for arguments, makes in self.plan.prepare]
 
     def steps(self, run: Run) -> list[Step]:
-        """Return the commands of a run in order."""
+        """Return the commands of a run, in order."""
         folder = self.of(run.name)
         options = as_arguments(run.options)
         checkpoint = folder / run.checkpoint
@@ -117,11 +117,11 @@ class PlanFolder:
         return all(step.done for step in self.steps(run) if step.makes is not None)
 
     def claim(self) -> None:
-        """Restrict the folder to this plan, and each run's folder to its config.
+        """Reserve the folder for this plan, and each run's folder for its config.
 
         Raises:
-            ValueError: if the folder belongs to another plan or other data, or the config of a run has changed since it
-                started.
+            ValueError: if the folder belongs to another plan or other data, contains other files, or the config of a run has
+                changed since the run started.
         """
         identity = dict(title=self.plan.title, data_root=str(self.plan.root.resolve()))
         known = self._read(self.out / PLAN_FILE)
@@ -184,7 +184,7 @@ class PlanFolder:
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
             if not isinstance(content, dict):
-                raise ValueError('it is not an object')
+                raise ValueError('not a JSON object')
             return content
         except ValueError as error:
             raise ValueError(
@@ -207,7 +207,7 @@ def command_line(arguments: Sequence[str], absolute: bool = False) -> str:
 
     Args:
         arguments: arguments of ``mmaffinity``.
-        absolute: use the path of this Python, for scripts that run where the command may not be in PATH.
+        absolute: use the path of this Python, for scripts that run where ``mmaffinity`` may not be in PATH.
     """
     program = ['mmaffinity'] if not absolute and shutil.which('mmaffinity') else [sys.executable, '-m', 'mmaffinity']
     return shlex.join([*program, *arguments])

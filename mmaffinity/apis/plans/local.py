@@ -1,4 +1,4 @@
-"""Running a plan on this machine: each run in its own processes, one run per GPU."""
+"""Run a plan on this machine: each run in its own processes, one run per GPU."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from .cost import SECONDS, Cost, read_seconds
 from .folder import LOG, PlanFolder, Step, command_line, last_line
 from .plan import Run
 
-INTERVAL = 60.0  # seconds between two estimates of the time left
+INTERVAL = 60.0  # seconds between estimates of the time left
 Progress = Callable[[str], None]
 
 
@@ -31,17 +31,16 @@ def run_locally(
 ) -> dict[str, str]:
     """Run everything that is not done yet.
 
-    A run that fails ends only those that start from it. A process that is killed leaves nothing half-done: the same call
-    resumes the training runs.
+    A failed run affects only the runs that start from it. If this process is killed, the same call resumes its runs.
 
     Args:
         folder: folder of the plan, claimed by :meth:`PlanFolder.claim`.
-        jobs: number of runs at a time; None means one per GPU, or one.
-        progress: called with what starts and ends, and the estimated time left.
+        jobs: number of simultaneous runs; None means one per GPU, or one without GPUs.
+        progress: called when a run starts or ends, and with the estimated time left.
         gpus: indices of the GPUs to use, one per run; None means those that torch finds.
 
     Returns:
-        The runs that did not finish, with the reason.
+        The reason for each run that did not finish, by its name.
 
     Raises:
         ValueError: if the data cannot be prepared, or ``jobs`` is not positive.
@@ -51,7 +50,7 @@ def run_locally(
         gpus = gpus[: torch.cuda.device_count()]
     jobs = jobs if jobs is not None else max(1, len(gpus))
     if jobs < 1:
-        raise ValueError(f'--jobs {jobs} must be at least 1')
+        raise ValueError(f'--jobs must be at least 1, not {jobs}')
     prepare(folder, progress)
     cost = Cost(folder, jobs)
     failed: dict[str, str] = {}
@@ -67,7 +66,7 @@ def run_locally(
         slot = slots.get()
         try:
             return _run(folder, run, _environment(slot, jobs, gpus))
-        except OSError as error:  # such as a folder that cannot be written
+        except OSError as error:  # for example a folder that is not writable
             return f'could not be run: {error}'
         finally:
             slots.put(slot)
@@ -100,7 +99,7 @@ def run_locally(
 
 
 def prepare(folder: PlanFolder, progress: Progress = lambda message: None) -> None:
-    """Write the data that does not exist yet.
+    """Prepare the data that do not exist yet.
 
     Raises:
         ValueError: if a command fails.
@@ -112,11 +111,11 @@ def prepare(folder: PlanFolder, progress: Progress = lambda message: None) -> No
         log = folder.out / f'data_{LOG}'
         code = _call(step, log, _environment(0, 1, ()))
         if code or not step.done:
-            raise ValueError(f'the data cannot be prepared (exit code {code}, see {log}): {last_line(log)}')
+            raise ValueError(f'preparing the data failed (exit code {code}), see {log}: {last_line(log)}')
 
 
 def _run(folder: PlanFolder, run: Run, environment: dict[str, str]) -> str | None:
-    """Run the commands of a run that are not done; return the error, if any."""
+    """Run the remaining commands of a run; return the error, if any."""
     folder.start(run)
     log = folder.of(run.name) / LOG
     for step in folder.steps(run):

@@ -1,10 +1,9 @@
-"""The page of a plan, in Markdown: runs, data, results, and differences from the paper."""
+"""Write the page of a plan in Markdown: runs, differences from the paper, results, data and commands."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmaffinity import __version__
 from mmaffinity.apis.data_record import FILE as TRAINING_DATA
@@ -15,11 +14,11 @@ from mmaffinity.utils.wording import plural
 from .folder import PlanFolder, command_line
 from .plan import Run
 
-# Slices of the paper's test lists (facts of its Tables 3, 4, 5 and 7).
-PAPER_LISTS = {
-    'lesions_test.json': ('Table 3', 100),
+# Number of slices in the paper's test lists, and the tables with their results.
+PAPER_LISTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    'lesions_test.json': ('Table 3', (100,)),
     'slices_test.json': ('Tables 4 and 7', (21191, 12976)),
-    'slices_train_left_out.json': ('Table 5', 58782),
+    'slices_train_left_out.json': ('Table 5', (58782,)),
 }
 
 
@@ -29,8 +28,8 @@ class Part:
 
     Attributes:
         title: heading.
-        files: files below the report's folder.
-        problem: why it is missing.
+        files: files in the report's folder.
+        problem: why it is missing; None if it is not.
     """
 
     title: str
@@ -44,7 +43,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
     Args:
         folder: folder of the plan.
         parts: tables and figures.
-        failed: runs that did not finish, with the reason.
+        failed: reason for each run that did not finish.
     """
     plan = folder.plan
     results = {run.name: content for run in plan.runs if (content := _results(folder, run))}
@@ -61,7 +60,7 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
         '## Versions',
         _versions(results),
         '## Commands',
-        'Each command also works on its own.',
+        'Each command can also be run on its own.',
         '```bash',
         '\n'.join(commands(folder)),
         '```',
@@ -70,11 +69,11 @@ def page_text(folder: PlanFolder, parts: Sequence[Part], failed: Mapping[str, st
 
 
 def commands(folder: PlanFolder, unfinished: bool = False) -> Iterator[str]:
-    """Yield the commands of a plan in an order in which they can be run.
+    """Yield the commands of a plan, in an order in which they can be run.
 
     Args:
         folder: folder of the plan.
-        unfinished: only those that are not done.
+        unfinished: yield only the commands that are not done.
     """
     for step in folder.preparation():
         if not (unfinished and step.done):
@@ -105,7 +104,7 @@ def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) 
     plan = folder.plan
     yield (
         'The published code differs from the paper in some points; the configs follow the paper unless they are named '
-        '`published/...`. The paper gives one run per model and no intervals; here, intervals are over patients.'
+        '`published/...`. The paper reports one run per model, without intervals; here, intervals are over patients.'
     )
     lists = {
         (task, entry['ann_files'][0].rsplit('/', 1)[-1], entry['num'], entry['synthetic'])
@@ -114,21 +113,18 @@ def _differences(folder: PlanFolder, results: Mapping[str, Mapping[str, dict]]) 
         for task, entry in content['lists'].items()
     }
     if any(synthetic for *_, synthetic in lists):
-        yield '**The slices are synthetic.** Scores on them show that the program works; they say nothing about CT.'
+        yield '**The slices are synthetic.** Their scores show that the code works; they say nothing about real CT.'
     for _, name, number, _ in sorted(lists):
-        table, published = PAPER_LISTS.get(name, (None, None))
-        if table and number not in (published if isinstance(published, tuple) else (published,)):
-            yield f'{table}: {plural(number, "slice")} of `{name}` were tested, in the paper {_numbers(published)}.'
+        table, published = PAPER_LISTS.get(name, ('', ()))
+        if table and number not in published:
+            theirs = ' and '.join(map(str, published))
+            yield f'{table}: tested on {plural(number, "slice")} of `{name}`; the paper used {theirs}.'
     changed = sorted({run.name for run in plan.runs if set(run.options) - {'data_root'}})
     if changed:
-        yield f'Runs that override settings of their config (see the commands): {", ".join(changed)}.'
+        yield f'Runs that override fields of their config (see the commands): {", ".join(changed)}.'
     missing = [*(run.name for run in plan.runs if not folder.done(run)), *plan.left_out]
     if missing:
         yield f'Not in the tables: {", ".join(missing)}.'
-
-
-def _numbers(published: Any) -> str:
-    return ' and '.join(map(str, published)) if isinstance(published, tuple) else str(published)
 
 
 def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[str]:
@@ -138,7 +134,7 @@ def _tables_and_figures(folder: PlanFolder, parts: Sequence[Part]) -> Iterator[s
             continue
         for file in part.files:
             if file.suffix == '.md':
-                # Its first heading is that of this page; the others stay on their level.
+                # Without its title; the other headings keep their level.
                 yield file.read_text(encoding='utf-8').partition('\n')[2].strip()
         pictures = [file for file in part.files if file.suffix == '.png']
         if pictures:

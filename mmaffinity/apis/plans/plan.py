@@ -1,4 +1,4 @@
-"""Reading of plan files."""
+"""Read plan files."""
 
 import re
 from collections.abc import Mapping
@@ -20,18 +20,17 @@ RESULTS = 'results'
 
 @dataclass
 class Run:
-    """One training of a plan and its tests.
+    """A training run of a plan, and its tests.
 
     Attributes:
-        name: unique name, that of the run's folder.
+        name: unique name, also that of the run's folder.
         config: config to train, by path or name.
         options: overrides of config fields for training and testing.
-        starts: overrides whose values are checkpoints of other runs: the run's name by field. Only for training.
-        tests: config to test by the name of its results file, without '.json'.
+        starts: overrides for training whose values are checkpoints of other runs: the name of that run by field.
+        tests: config to test, by the name of its results file without '.json'.
         seed: seed of the training.
-        data: name of the data set in the plan, or None.
         fold: (fold, number of folds), or None.
-        checkpoint: name of the last checkpoint that the training writes.
+        checkpoint: name of the last checkpoint of the training.
     """
 
     name: str
@@ -40,13 +39,12 @@ class Run:
     starts: dict[str, str]
     tests: dict[str, str]
     seed: int
-    data: str | None
     fold: tuple[int, int] | None
     checkpoint: str
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the runs that must have finished before."""
+        """Names of the runs that must finish before this one starts."""
         return tuple(dict.fromkeys(self.starts.values()))
 
 
@@ -58,9 +56,9 @@ class Plan:
         title: title of its page.
         path: file of the plan.
         root: folder of the data.
-        prepare: commands that write the data, as arguments of ``mmaffinity``, with the file that each one makes.
+        prepare: commands that prepare the data, as arguments of ``mmaffinity``, with the file that each one makes.
         runs: runs, each after those that it needs.
-        left_out: names of the runs that cannot start, with the reason.
+        left_out: reason for each run that cannot start, by its name.
         seeds: number of seeds.
     """
 
@@ -86,14 +84,14 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
         seeds: number of seeds; each run is repeated with the seeds 0 to ``seeds - 1``.
 
     Returns:
-        The plan. Runs whose data are missing, and runs that start from them, are left out, with the reason.
+        The plan. Runs without data, and runs that start from them, are in ``left_out``.
 
     Raises:
         FileNotFoundError: if the file or a config in it does not exist.
-        ValueError: if it is not a plan, or no run is left.
+        ValueError: if it is not a valid plan, or no run can start.
     """
     if seeds < 1:
-        raise ValueError(f'--seeds {seeds} must be at least 1')
+        raise ValueError(f'--seeds must be at least 1, not {seeds}')
     file = find_config(path)
     try:
         content = Config.fromfile(file).to_dict()
@@ -151,12 +149,12 @@ def _check_entry(file: Path, number: int, entry: Any, data: Mapping) -> None:
         )
     folds = entry.get('folds')
     if folds is not None and (not isinstance(folds, int) or folds < 2):
-        raise ValueError(f'{file}: {entry["name"]} has folds={folds!r}, which must be a number of at least 2')
+        raise ValueError(f'{file}: {entry["name"]} has folds={folds!r}, which must be a whole number of at least 2')
     tests = entry.get('tests')
     if tests is not None and not (isinstance(tests, Mapping) and all(str(name).startswith(RESULTS) for name in tests)):
         raise ValueError(
-            f'{file}: tests of {entry["name"]} must be a dict from names that start with "{RESULTS}", which the '
-            'report looks for, to configs'
+            f'{file}: the tests of {entry["name"]} are {tests!r:.120}, but must be a dict of configs by names that start with '
+            f'"{RESULTS}"'
         )
 
 
@@ -167,26 +165,26 @@ def _find_data(plan: Plan, data: Mapping, drawn: bool) -> dict[str, str]:
         folder = plan.root / entry.get('path', name)
         makes = folder / entry['makes'] if entry.get('makes') else None
         if not folder.is_dir() and not drawn:
-            missing[name] = f'there is no {folder} ({name})'
+            missing[name] = f'the folder {folder} of the data set {name} does not exist'
         elif entry.get('prepare'):
             plan.prepare.append(_command(plan.path, dict(entry, command=entry['prepare']), plan.root, folder))
         elif makes is not None and not makes.exists() and not drawn:
-            missing[name] = f'there is no {makes} ({name})'
+            missing[name] = f'the file {makes} of the data set {name} does not exist'
     return missing
 
 
 def _command(file: Path, entry: Any, root: Path, folder: Path) -> tuple[list[str], Path]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get('command'), str) or not entry.get('makes'):
         raise ValueError(
-            f'{file}: a command that prepares data needs "command" and "makes", the file that it writes, but is {entry!r:.120}'
+            f'{file}: a command that prepares data needs "command", and "makes", the file that it writes, but is {entry!r:.120}'
         )
-    # Split first, so that a space in the folder's name splits nothing.
+    # Split before inserting folders, whose names may contain spaces.
     words = [word.replace('{root}', str(root)).replace('{path}', str(folder)) for word in entry['command'].split()]
     return words, folder / entry['makes']
 
 
 def _references(entry: Mapping) -> dict[str, str]:
-    """Return the overrides that are another run's checkpoint, '{name}', by field."""
+    """Return the fields whose override is the checkpoint of another run, '{name}', with the name of that run."""
     found = {}
     for key, value in (entry.get('options') or {}).items():
         match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
@@ -206,8 +204,8 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
         other = known[name]
         if other.get('folds') and other['folds'] != entry.get('folds'):
             raise ValueError(
-                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds; it needs as many, or '
-                'it would start from weights that were trained on its test slices'
+                f'{plan.path}: {entry["name"]} starts from {name}, which has {other["folds"]} folds: give it the same number, '
+                'because otherwise it would start from weights that were trained on its test slices'
             )
         starts[key] = _full_name(other, seed, fold)
     options = {str(key): value for key, value in (entry.get('options') or {}).items() if key not in references}
@@ -226,14 +224,13 @@ def _make_run(plan: Plan, entry: Mapping, known: Mapping[str, Mapping], data: Ma
         starts,
         tests,
         seed,
-        entry.get('data'),
         (fold, entry['folds']) if entry.get('folds') else None,
         last_checkpoint(config),
     )
 
 
 def last_checkpoint(config: Config) -> str:
-    """Return the name of the last checkpoint that a training writes.
+    """Return the name of the last checkpoint of a training run.
 
     Raises:
         ValueError: if the config has no training loop.

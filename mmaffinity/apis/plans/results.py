@@ -1,4 +1,4 @@
-"""The results of a plan: tables, figures and the page that shows them."""
+"""Collect the results of a plan: tables, figures and the page that shows them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,11 +19,11 @@ PAGE = 'index.md'
 def collect(folder: PlanFolder, failed: dict[str, str] | None = None) -> Path:
     """Write the tables and figures of all finished runs, and a page that shows them.
 
-    A table or figure that cannot be made does not prevent the others; the page says why it is missing.
+    If a table or figure cannot be made, the page says why; the others are still written.
 
     Args:
         folder: folder of the plan.
-        failed: runs that did not finish, with the reason.
+        failed: reason for each run that did not finish.
 
     Returns:
         The page, ``report/index.md``.
@@ -75,7 +75,7 @@ def _figures_of(folder: PlanFolder, run: Run) -> list[Part]:
 
 
 def has_affinities(run: Run) -> bool:
-    """Return whether a run trains an affinity model on lesions, so that the paper's Figures 4 and 6 can be drawn."""
+    """Return whether a run trains an affinity model with lesions, for which the paper's Figures 4 and 6 can be drawn."""
     model = load_config(run.config, run.options).model
     head = (model.get('roi_head') or {}).get('cls_head') or {}
     return 'num_affinities' in head and not run.starts

@@ -1,4 +1,4 @@
-"""Running a plan under SLURM: readable scripts, one job array, and dependencies between its tasks."""
+"""Run a plan under SLURM: readable scripts, one job array, and dependencies between its tasks."""
 
 import json
 import os
@@ -23,14 +23,14 @@ _JOB = re.compile(r'\d+')
 def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, options: Sequence[str] = ()) -> Path:
     """Write the scripts of all unfinished runs.
 
-    ``jobs/<index>.sh`` has the commands of one run, ``jobs/<index>.json`` its settings; ``run.sbatch`` is the array whose task
-    runs one of these; ``submit.sh`` submits the array. A run that starts from others is a separate task, which waits for
-    them (``afterok``) and is removed if one of them fails. The last job builds the report once all have ended.
+    ``jobs/<index>.sh`` has the commands of one run, and ``jobs/<index>.json`` its settings; ``run.sbatch`` is an array, each
+    task of which runs one of these scripts; ``submit.sh`` submits it. A run that starts from others is a separate task, which
+    waits for them (``afterok``) and is cancelled if one of them fails. The last job builds the report once all have ended.
 
     Args:
         folder: folder of the plan.
         collect: arguments of ``mmaffinity`` that build the report.
-        jobs: number of independent runs at a time; None means all.
+        jobs: number of simultaneous independent runs; None means all.
         options: options of sbatch for every job, such as '--partition=gpu'.
 
     Returns:
@@ -52,21 +52,21 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
     """Write the scripts and submit them.
 
     Returns:
-        The numbers of the jobs.
+        The job numbers.
 
     Raises:
-        ValueError: if there is no sbatch, it refuses the jobs, or jobs of this folder are still in the queue.
+        ValueError: if sbatch is missing or refuses a job, or jobs of this folder are still in the queue.
     """
     if shutil.which('sbatch') is None:
         raise ValueError(
-            'this machine has no sbatch, so --launcher slurm cannot submit jobs: log in to a node of the cluster, or use '
+            'this machine has no sbatch, so --launcher slurm cannot submit jobs: log in to a node of the cluster or use '
             '--launcher local; --dry-run writes the scripts without submitting them'
         )
     record = folder.out / 'slurm' / JOBS
     queued = _queued(record)
     if queued:
         raise ValueError(
-            f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or remove them '
+            f'jobs of {folder.out} are still in the queue ({", ".join(queued)}): wait for them, or cancel them '
             f'with scancel {" ".join(queued)}'
         )
     script = write_scripts(folder, collect, jobs, options)
@@ -77,7 +77,7 @@ def submit(folder: PlanFolder, collect: Sequence[str], jobs: int | None = None, 
     if done.returncode:
         raise ValueError(
             f'sbatch refused a job of {script}: {done.stderr.strip()[-500:]}'
-            + (f'; submitted before: scancel {" ".join(numbers)}' if numbers else '')
+            + (f'; cancel those already submitted with scancel {" ".join(numbers)}' if numbers else '')
         )
     return numbers
 
@@ -87,7 +87,7 @@ def _queued(record: Path) -> list[str]:
         jobs = json.loads(record.read_text(encoding='utf-8'))['jobs']
     except (OSError, ValueError, KeyError):
         return []
-    # A job that the controller has forgotten is an error for squeue, so they are listed and compared here.
+    # squeue fails for a job that the controller has forgotten, so list all jobs and look for these.
     done = subprocess.run(['squeue', '--noheader', '--format=%A'], capture_output=True, text=True)
     there = set(done.stdout.split())
     arrays = subprocess.run(['squeue', '--noheader', '--format=%F'], capture_output=True, text=True)
@@ -107,10 +107,10 @@ def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
         '#!/usr/bin/env bash',
         f'# {run.name}: {run.config}',
         'set -euo pipefail',
-        '# SLURM sends SIGTERM before it kills a preempted job. A job that ended on it would fail instead of being requeued.',
+        '# SLURM sends SIGTERM before it kills a preempted job. Without this line, the job would fail and not be requeued.',
         "trap '' TERM",
         f'cd {shlex.quote(os.getcwd())}',
-        '# Settings of the run; later submissions are compared with them.',
+        '# Settings of the run, with which later submissions are compared.',
         f'if [ ! -e {record} ]; then',
         f'  mkdir -p "$(dirname {record})"',
         f'  cp {shlex.quote(str(settings))} {record}.part',
@@ -141,7 +141,7 @@ def _array(place: Path, options: Sequence[str]) -> str:
         '\n'.join(
             [
                 *_header(place, 'run', '%a.log', options),
-                '# One run of the plan. A job that was preempted is requeued and resumes from its newest checkpoint.',
+                '# One run of the plan. A preempted job is requeued, and resumes from its newest checkpoint.',
                 f'exec bash {shlex.quote(str(place))}/jobs/"$SLURM_ARRAY_TASK_ID".sh',
             ]
         )
@@ -154,7 +154,7 @@ def _collect(place: Path, collect: Sequence[str], options: Sequence[str]) -> str
         '\n'.join(
             [
                 *_header(place, 'report', 'report.log', options),
-                '# The tables, figures and page of all runs that have finished.',
+                '# Tables, figures and page of all finished runs.',
                 f'cd {shlex.quote(os.getcwd())}',
                 f'exec {command_line(collect, absolute=True)}',
             ]
@@ -184,7 +184,7 @@ def _submission(folder: PlanFolder, place: Path, unfinished: Sequence[tuple[int,
         ]
         tasks.update({run.name: f'${{runs}}_{index}' for index, run in free})
         variables.append('$runs')
-    for index, run in unfinished:  # in the order of the plan, in which a run follows those that it needs
+    for index, run in unfinished:  # in the order of the plan, where each run follows those that it needs
         if run.name in tasks:
             continue
         needs = ':'.join(tasks[name] for name in run.needs if name in tasks)

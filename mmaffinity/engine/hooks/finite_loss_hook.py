@@ -133,7 +133,7 @@ def _message(runner: Runner, iteration: int, epoch: int, reason: str, slices: li
     return (
         f'training stopped at iteration {iteration} (epoch {epoch}): {reason}; '
         f'slices of the batch: {", ".join(slices)}; last good checkpoint: {good or "none yet"}. Check these '
-        f'slices, or start a new run in another work folder (--work-dir), without --resume, with --cfg-options {start}'
+        f'slices, or start a new run in another work directory (--work-dir), without --resume, with --cfg-options {start}'
         f'optim_wrapper.optimizer.lr=RATE, where RATE is {below}'
     )
 

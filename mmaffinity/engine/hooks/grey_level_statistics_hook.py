@@ -69,7 +69,7 @@ class GreyLevelStatisticsHook(Hook):
         preprocessor.set_statistics(*values)
 
     def _find(self, runner: Runner, preprocessor: Any) -> tuple[float, float]:
-        """Read the values from the configured file or the work folder, or else compute them."""
+        """Read the values from the configured file or the work directory, or else compute them."""
         dataset, file = runner.train_dataloader.dataset, Path(runner.work_dir) / FILE
         configured = statistics_file(dataset, preprocessor.statistics) if preprocessor.statistics else None
         if configured is not None and configured.exists():

@@ -23,7 +23,7 @@ def load_runs(places: Sequence[str | Path]) -> tuple[list[SliceRun], list[Lesion
     """Read the results of finished runs.
 
     Args:
-        places: working folders, each with one or more ``results*.json``, or the files themselves. Results on the validation
+        places: work directories, each with one or more ``results*.json``, or the files themselves. Results on the validation
             split are attached to those of the same checkpoint on the test split. If a folder has several results on one list,
             file names distinguish them. The folds of a cross-validation become one run.
 
@@ -128,7 +128,7 @@ def _result_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.exists():
-        raise FileNotFoundError(f'{place} does not exist; pass the working folders of finished runs, or their results*.json')
+        raise FileNotFoundError(f'{place} does not exist; pass the work directories of finished runs, or their results*.json')
     files = sorted(place.glob(RESULTS)) if place.is_dir() else []
     if not files:
         raise FileNotFoundError(

@@ -215,7 +215,7 @@ def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibrati
     if validation is None or validation.scores is None:
         scores.undefined(
             'ece_calibrated',
-            f'{run.name}: no temperature, because the working folder has no validation '
+            f'{run.name}: no temperature, because the work directory has no validation '
             'predictions (mmaffinity test --split val --out WORK_DIR/results_val.json, if the data set has a '
             'validation split)',
         )

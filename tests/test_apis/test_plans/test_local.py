@@ -53,7 +53,7 @@ def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monk
         main()
     done = capsys.readouterr()
     assert end.value.code == 1, done.err
-    assert f'skipped elsewhere: there is no {tiny_phantom}/third (third)' in done.out
+    assert f'skipped elsewhere: the folder {tiny_phantom}/third of the data set third does not exist' in done.out
     assert f'bad did not finish: train failed (exit code 1), see {out}/runs/bad/log.txt: ' in done.err
     assert 'after_bad did not finish: starts from bad, which did not finish' in done.err
     assert 'time left: about' in done.out or 'time left: under a minute' in done.out
@@ -75,10 +75,13 @@ def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monk
         '## Commands',
     ):
         assert f'\n{heading}' in f'\n{page}', heading
-    assert '\n| elsewhere |' in page and f'| skipped: there is no {tiny_phantom}/third (third) |' in page
+    assert (
+        '\n| elsewhere |' in page
+        and f'| skipped: the folder {tiny_phantom}/third of the data set third does not exist |' in page
+    )
     assert 'Not in the tables: bad, after_bad, elsewhere.' in page
     assert 'The slices are synthetic' in page and '*(published)*' in page
-    assert '4 slices of `lesions_test.json` were tested, in the paper 100' in page
+    assert 'Table 3: tested on 4 slices of `lesions_test.json`; the paper used 100.' in page
     results = json.loads((out / 'runs/c8/results.json').read_text())
     assert results['lists']['classification']['sha256'] in page and results['versions']['torch'] in page
     assert '| training of c8 |  |  | `' in page
@@ -115,7 +118,7 @@ def test_nothing_to_report(tmp_path, tiny_phantom):
     plan = read_plan(write_plan(tmp_path / 'study.py', TEXT), tiny_phantom)
     with pytest.raises(ValueError, match='no run in .* has finished'):
         collect(PlanFolder(plan, tmp_path / 'out'))
-    with pytest.raises(ValueError, match='--jobs 0'):
+    with pytest.raises(ValueError, match='--jobs must be at least 1, not 0'):
         run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
 
 

@@ -70,9 +70,11 @@ def test_runs_without_ictcf_are_kept(tmp_path):
     (tmp_path / 'cncb_ncov').mkdir()
     plan = read_plan('plans/paper', tmp_path)
     assert len(plan.runs) == 9 and set(plan.left_out) == {*(f'c{count}_ictcf' for count in (8, 16, 32, 64)), 'vgg16_ictcf'}
-    assert plan.left_out['c8_ictcf'] == f'there is no {tmp_path}/ictcf (ictcf)'
+    assert plan.left_out['c8_ictcf'] == f'the folder {tmp_path}/ictcf of the data set ictcf does not exist'
     (tmp_path / 'cncb_ncov').rename(tmp_path / 'other')
-    with pytest.raises(ValueError, match='no run of paper.py can start: there is no .*cncb_ncov'):
+    with pytest.raises(
+        ValueError, match='no run of paper.py can start: the folder .*cncb_ncov of the data set cncb_ncov does not exist'
+    ):
         read_plan('plans/paper', tmp_path)
 
 
@@ -106,7 +108,10 @@ def test_seeds_and_folds_multiply_the_runs(tmp_path, tiny_phantom):
         (("data='ictcf'", "data='lungs'"), "uses the data 'lungs', but the plan has cncb_ncov, ictcf"),
         (("data='ictcf'", "data='ictcf', folds=1"), 'folds=1'),
         (("data='cncb_ncov'", "data='cncb_ncov', folds=2"), 'b starts from a, which has 2 folds'),
-        (("data='ictcf'", "data='ictcf', tests=dict(mine='x')"), 'start with "results"'),
+        (
+            ("data='ictcf'", "data='ictcf', tests=dict(mine='x')"),
+            "tests of b are {'mine': 'x'}, but must be .* names that start with .results",
+        ),
         (("config='affinity_c8_phantom',", "config='affinity_c9',"), 'no such config: affinity_c9; did you mean'),
         (('runs = [', 'runs = ['[:-1]), 'cannot be read as a plan'),
     ],
@@ -204,7 +209,7 @@ def test_tests_may_be_added_to_a_finished_run(two, tmp_path, tiny_phantom):
 def test_time_left_counts_only_remaining_steps(two, tmp_path, tiny_phantom):
     folder = PlanFolder(two, tmp_path / 'out')
     cost = Cost(folder, jobs=1)
-    assert str(cost.time_left()) == 'unknown until the first steps'
+    assert str(cost.time_left()) == 'unknown until the first training steps are logged'
     log = folder.of('a') / '20210101' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
     log.write_text('{"lr": 1, "time": 60.0, "step": 1}\n{"lr": 1, "time": 180.0, "step": 2}\n{"slice/f1": 1}\n{"lr"')

@@ -87,8 +87,8 @@ def test_message_advises_a_new_run_with_a_lower_rate(runner):
         FiniteLossHook().after_train_iter(runner, 0, batch('segmentation'), outputs(loss_a=math.nan))
     message = str(stop.value)
     assert 'load_from' not in message and message.endswith(
-        'another work folder (--work-dir), without --resume, with --cfg-options optim_wrapper.optimizer.lr=RATE, where RATE is '
-        'below 0.02'
+        'another work directory (--work-dir), without --resume, with --cfg-options optim_wrapper.optimizer.lr=RATE, where RATE '
+        'is below 0.02'
     )
     runner._resume, runner._load_from = True, 'my work/epoch_3.pth'
     with pytest.raises(ValueError, match="--cfg-options load_from='my work/epoch_3.pth' optim_wrapper.optimizer.lr=RATE"):
