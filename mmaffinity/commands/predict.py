@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
 from mmaffinity.apis.prediction_totals import PAGE, merge_shards
-from mmaffinity.commands.arguments import add_reading_arguments, read_options
+from mmaffinity.commands.arguments import add_config_options, add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
-from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
 
@@ -88,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='number of this process, 0 to N - 1 (default: from torchrun, srun or the SLURM job array)',
     )
     parser.add_argument('--merge', action='store_true', help='combine finished shards in --out: write the files on all scans')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

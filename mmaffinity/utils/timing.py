@@ -1,7 +1,6 @@
 """Measure time in seconds and in a machine-independent unit."""
 
 import gc
-import os
 import platform
 import statistics
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+
+from .cores import available_cores
 
 MATRIX_SIZE = 2048
 CPU = torch.device('cpu')
@@ -132,11 +133,6 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def hardware(device: torch.device = CPU) -> str:
