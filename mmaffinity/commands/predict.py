@@ -24,6 +24,7 @@ from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
+from mmaffinity_cli import load
 
 if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
@@ -166,9 +167,7 @@ def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferenc
         from mmaffinity.apis.onnx_inferencer import OnnxInferencer
 
         return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
-    from mmaffinity.apis.inferencer import AffinityInferencer
-
-    return AffinityInferencer(
+    return load('mmaffinity.apis.inferencer').AffinityInferencer(
         args.config,
         args.checkpoint,
         args.device or _own_gpu(shard),
