@@ -25,7 +25,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     clear errors. It also resolves references such as ``data_root='${data_root}'``, which the runner's loops would otherwise
     resolve, so that data sets can be built without a runner. Some top-level fields avoid repetition:
 
-    * ``data_root``: root of the data sets;
+    * ``data_root``: root of the data sets; a leading ``~`` is the home folder;
     * ``image_size``: (width, height) in pixels to which slices are resized;
     * ``slice_classes``: names of the classes, checked against the slice lists; None uses those of the lists;
     * ``folds`` and ``fold``: cross-validation by patient: training uses all folds but one, and testing the remaining fold.

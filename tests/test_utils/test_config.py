@@ -57,6 +57,15 @@ def test_misspelt_override_of_a_loaded_config(repo_root):
         own_config(config, {'modl.test_cfg.mode': 'detection'})
 
 
+def test_home_folder_in_data_root(monkeypatch):
+    """The shell does not expand ~ after data_root=; all data sets and the lists of all folds are in the home folder."""
+    monkeypatch.setenv('HOME', '/home/someone')
+    config = load_config('affinity_c8', {'data_root': '~/ct', 'folds': 2})
+    lesions, slices = config.train_dataloader.dataset.datasets
+    assert lesions.data_root == slices.data_root == '/home/someone/ct'
+    assert {str(Path(path).parents[1]) for path in slices.fold_lists} == {'/home/someone/ct'}
+
+
 def test_new_fields_may_be_added(repo_root):
     overrides = {'my_note': 'x', 'work_dir': 'w', 'resume': False, 'cfg_note.a': 1}
     assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).my_note == 'x'
