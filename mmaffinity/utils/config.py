@@ -98,6 +98,21 @@ def config_folder() -> Path:
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
+def config_name(config: Config) -> str | None:
+    """Return a config's path below ``configs/``, such as 'affinity_c8' or 'published/affinity_c8'.
+
+    Returns:
+        The name, which does not depend on where the package is installed; the bare file name of a config elsewhere; None for a
+        config without a file.
+    """
+    if not config.filename:
+        return None
+    path = Path(config.filename).resolve().with_suffix('')
+    folders = (config_folder().resolve(), *(folder for folder in path.parents if folder.name == 'configs'))
+    root = next((folder for folder in folders if path.is_relative_to(folder)), path.parent)
+    return path.relative_to(root).as_posix()
+
+
 def find_config(path: str | Path) -> Path:
     """Find a config by its path or by its name in this package.
 
