@@ -9,7 +9,7 @@ from mmaffinity.utils.optional import require
 
 from .compressed_pixels import check_compressed
 from .dicom_header import DicomHeader
-from .dicom_reading import read_dataset
+from .dicom_reading import read_dataset, transfer_syntax
 from .dicom_values import numbers, shown, values_of, whole_number
 from .items import ReadOptions
 from .notes import WARNING
@@ -67,26 +67,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: if they are truncated, damaged, of the wrong size, or in a compression that no installed package reads.
     """
-    syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
-    if syntax is None:
-        # The file has no preamble; pydicom detected its uncompressed encoding.
-        uid = require('pydicom.uid', 'medical')
-        implicit, little = data.original_encoding
-        syntax = (
-            uid.ImplicitVRLittleEndian
-            if implicit
-            else uid.ExplicitVRLittleEndian
-            if little is not False
-            else uid.ExplicitVRBigEndian
-        )
-        meta = require('pydicom.dataset', 'medical').FileMetaDataset()
-        meta.TransferSyntaxUID = syntax
-        data.file_meta = meta
-    if not syntax.is_transfer_syntax:
-        raise ValueError(
-            f'has the non-standard transfer syntax {printable(str(syntax))[:64]}, perhaps a private one: export the '
-            'series again, as Explicit VR Little Endian'
-        )
+    syntax = transfer_syntax(data)
     if 'PixelData' not in data:
         raise ValueError(
             'has floating-point pixels, which CT images do not allow: export the slice with integer pixels'

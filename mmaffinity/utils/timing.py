@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from .cores import available_cores
+from .memory import process_memory
 
 MATRIX_SIZE = 2048
 CPU = torch.device('cpu')
@@ -107,12 +109,8 @@ def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
     return 2 * MATRIX_SIZE**3 / timing.seconds / 1e9
 
 
-def count_gflop(job: Callable[[], Any]) -> float | None:
-    """Return the GFLOP of convolutions and matrix products in one call; None if torch has no counter."""
-    try:
-        from torch.utils.flop_counter import FlopCounterMode
-    except ImportError:
-        return None
+def count_gflop(job: Callable[[], Any]) -> float:
+    """Return the GFLOP of convolutions and matrix products in one call."""
     with FlopCounterMode(display=False) as counter:
         job()
     return counter.get_total_flops() / 1e9
@@ -163,9 +161,4 @@ def _reset_peak_memory(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> float | None:
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        status = Path('/proc/self/status').read_text()
-    except OSError:
-        return None
-    marks = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith('VmHWM')]
-    return marks[0] if marks else None
+    return process_memory('VmHWM')
