@@ -2,13 +2,12 @@
 
 import math
 import os
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import require, without_warnings
 
 from .opening import MAX_FILE_BYTES, brief, open_regular, printable
 
@@ -67,16 +66,15 @@ def transfer_syntax(data: Any) -> Any:
     return syntax
 
 
+@without_warnings()  # on odd header values; relevant ones are checked
 def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
     pydicom = require('pydicom', 'medical')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings on odd header values; relevant ones are checked
-        guard = _ReadGuard(file, most, header_only)
-        try:
-            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
-        except (MemoryError, Exception) as error:
-            # pydicom replaces the guard's errors with its own.
-            raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
+    guard = _ReadGuard(file, most, header_only)
+    try:
+        return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
+    except (MemoryError, Exception) as error:
+        # pydicom replaces the guard's errors with its own.
+        raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
 
 
 class _ReadGuard:
