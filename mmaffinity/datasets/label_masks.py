@@ -1,5 +1,6 @@
 """Reading of masks that are images whose pixel values are labels."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,9 @@ def read_label_mask(path: Path) -> np.ndarray:
 
 def _label_step(image: Image.Image) -> int:
     """Return the distance between the grey levels to which Pillow expands adjacent labels: 0 to 255 in 3 or 15 steps."""
-    arguments = image.tile[0][3] if image.tile else ''
-    raw_mode = arguments if isinstance(arguments, str) else arguments[0]
-    return {'L;2': 255 // 3, 'L;4': 255 // 15}.get(str(raw_mode)[:3], 1)
+    tiles = getattr(image, 'tile', ())  # with the arguments of the decoder, of which the first names the packing
+    match = re.match(r'\W*L;([24])', str(tiles[0][3])) if tiles else None
+    return 255 // (2 ** int(match[1]) - 1) if match else 1
 
 
 def read_lesion_mask(path: Path) -> np.ndarray:
