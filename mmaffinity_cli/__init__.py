@@ -36,7 +36,7 @@ COMMANDS = {
     'memory-growth': 'measure how the memory of a run grows',
     CHECK_ENV: 'report what is wrong with this installation and how to fix it',
 }
-# Commands that work without torch and MMDetection, or import them only for some inputs.
+# Commands that work without torch and MMDetection, or load them only for some inputs, by :func:`load`.
 STANDALONE = ('convert', 'model-zoo', 'phantom', 'predict')
 
 
@@ -69,10 +69,10 @@ def main(*verbs: str) -> None:
 
         code = check_env(arguments[1:])
     else:
-        command = _import(f'mmaffinity.commands.{name.replace("-", "_")}')
+        command = load(f'mmaffinity.commands.{name.replace("-", "_")}')
         args = parse(command, arguments[1:], None if verbs else f'mmaffinity {name}')
         if name not in STANDALONE:
-            _import('mmaffinity.registration')
+            load('mmaffinity.registration')
         from mmaffinity.utils.cli import run_tool
 
         code = run_tool(lambda: command.run(args))
@@ -80,8 +80,8 @@ def main(*verbs: str) -> None:
         sys.exit(code)
 
 
-def _import(name: str) -> Any:
-    """Import a module of the package; if the installation is broken, end with a message."""
+def load(name: str) -> Any:
+    """Import a module of the package and what it needs; if the installation is broken, end the command with a message."""
     try:
         with _lazy():
             return import_module(name)

@@ -28,9 +28,10 @@ SAFE_TORCH = (2, 10)
 TIMEOUT_S = 600
 DEVICES = """
 import os, torch
+os.environ['MMAFFINITY_LAZY'] = '1'
+from mmaffinity.utils.cores import available_cores
 gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-print(', '.join(gpus) or 'no GPU', 'and', cores, 'CPU cores')
+print(', '.join(gpus) or 'no GPU', 'and', available_cores(), 'CPU cores')
 """
 
 

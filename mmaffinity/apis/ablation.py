@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 
 from mmaffinity.utils.config import own_config
-from mmaffinity.utils.timing import available_cores, threads, time_in_turns
+from mmaffinity.utils.cores import available_cores
+from mmaffinity.utils.timing import threads, time_in_turns
 
 from .benchmark import Benchmark
 from .timed import ABLATIONS, MODES

@@ -16,7 +16,8 @@ from mmaffinity import __version__
 from mmaffinity.runtime import BACKENDS, has_bfloat16, is_installed
 from mmaffinity.scans.opening import brief
 from mmaffinity.utils.config import own_config
-from mmaffinity.utils.timing import available_cores, hardware, matrix_product_gflops, threads, time_in_turns
+from mmaffinity.utils.cores import available_cores
+from mmaffinity.utils.timing import hardware, matrix_product_gflops, threads, time_in_turns
 
 from .benchmark import Benchmark
 from .benchmark_slices import phantom_slice

@@ -25,16 +25,10 @@ from mmaffinity import __version__
 from mmaffinity.checkpoints import build_model
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 from mmaffinity.utils.config import own_config
+from mmaffinity.utils.cores import available_cores
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.references import resolve_references
-from mmaffinity.utils.timing import (
-    available_cores,
-    count_gflop,
-    hardware,
-    matrix_product_gflops,
-    measure,
-    threads,
-)
+from mmaffinity.utils.timing import count_gflop, hardware, matrix_product_gflops, measure, threads
 
 from .benchmark_slices import phantom_sample, phantom_slice
 from .timed import JOBS, MODES, PRECISIONS

@@ -1,4 +1,4 @@
-"""Fingerprints of a run's training data, stored in its checkpoints and next to them."""
+"""A run's config and fingerprints of its training data, stored in its work directory and its checkpoints."""
 
 import json
 import logging
@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmaffinity.datasets.verification import record_of
+from mmaffinity.utils.config import config_name
 from mmaffinity.utils.files import write_json_atomic
 
 FILE = 'data_fingerprint.json'
@@ -22,16 +24,18 @@ _KEYS = ('content_sha256', 'listing_sha256')
 class DataRecordHook(Hook):
     """Write ``data_fingerprint.json`` to the work directory when training starts, and store the fingerprints in checkpoints.
 
-    The file contains ``train`` and ``val`` (null without validation), each from
-    :func:`~mmaffinity.datasets.verification.record_of`, and ``earlier``, the fingerprints of any other training data that the
+    The file contains ``config``, the name of the config; ``train`` and ``val`` (null without validation), each from
+    :func:`~mmaffinity.datasets.verification.record_of`; and ``earlier``, the fingerprints of any other training data that the
     run used before it was resumed. A checkpoint's ``meta`` contains only the fingerprints.
 
     Args:
         read_files: whether to read every slice for the SHA-256 of its content; see :func:`reads_files`.
+        config: name of the config.
     """
 
-    def __init__(self, read_files: bool = True) -> None:
+    def __init__(self, read_files: bool = True, config: str | None = None) -> None:
         self.read_files = read_files
+        self.config = config
         self.meta: dict[str, dict[str, str | None] | None] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -57,12 +61,32 @@ class DataRecordHook(Hook):
                 f'the training data has changed since this run started: its fingerprint was {earlier[-1]} and is now '
                 f'{_identity(train)} ({file})',
             )
-        write_json_atomic(file, dict(train=train, val=val, earlier=earlier))
+        write_json_atomic(file, dict(config=self.config, train=train, val=val, earlier=earlier))
         self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the fingerprints in a checkpoint's ``meta``."""
         checkpoint.setdefault('meta', {})[META_KEY] = dict(self.meta)
+
+
+def refuse_other_config(cfg: Config) -> None:
+    """Check that no run of another config was started in the work directory of a config.
+
+    By default, 'affinity_c8' and 'published/affinity_c8' share a work directory: a run would overwrite or resume the other's.
+
+    Raises:
+        ValueError: if one was.
+    """
+    file, name = Path(cfg.work_dir) / FILE, config_name(cfg)
+    try:
+        started = json.loads(file.read_bytes())['config']
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # no run, or one that predates this record
+    if None not in (started, name) and started != name:
+        raise ValueError(
+            f'{cfg.work_dir} contains a run of the config {started}, not of {name}: choose another folder with --work-dir '
+            f'(if the config was only renamed, remove {file})'
+        )
 
 
 def reads_files(runner: Runner) -> bool:

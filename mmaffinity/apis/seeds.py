@@ -51,7 +51,7 @@ def train_seeds(
     if cfg.get('test_dataloader') is None:
         raise ValueError(f'{config} has no test_dataloader, so its runs cannot be compared: add a test set to the config')
     name, tests = Path(config).stem, {RESULTS: str(config)}
-    plan = Plan(f'{name} with several seeds', Path(cfg.filename), Path(cfg.get('data_root') or '.'))
+    plan = Plan(f'{name} with several seeds', Path(cfg.filename), Path(cfg.get('data_root') or '.').expanduser())
     for seed in seeds:
         plan.runs.append(Run(f'seed_{seed}', str(config), options, {}, tests, seed, None, last_checkpoint(cfg)))
     folder = PlanFolder(plan, work_dir or Path('work_dirs') / f'{name}_seeds', runs='')

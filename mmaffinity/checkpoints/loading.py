@@ -3,7 +3,6 @@
 import os
 import pickle
 import re
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +124,7 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
         return load_safetensors(path, map_location)
     check_torch(path)
     try:
-        with _safe_globals():
+        with torch.serialization.safe_globals(_allowed_globals()):
             content = _with_arrays(torch.load(path, map_location=map_location, weights_only=True), set())
     except pickle.UnpicklingError as error:
         raise ValueError(f'{path} was not loaded: it contains more than weights and plain data: {_reason(error)}') from error
@@ -165,11 +164,6 @@ def check_torch(path: str | Path) -> None:
             'use the weights as .safetensors, which cannot contain code; for files that you wrote yourself, set '
             f'{TRUST_VARIABLE}=1'
         )
-
-
-def _safe_globals() -> AbstractContextManager:
-    names = getattr(torch.serialization, 'safe_globals', None)  # torch 2.5 and later
-    return names(_allowed_globals()) if names else nullcontext()
 
 
 def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:

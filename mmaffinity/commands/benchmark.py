@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> None:
         if args.checkpoint is None:
             raise ValueError('--scan needs a checkpoint: mmaffinity benchmark CONFIG CHECKPOINT --scan INPUT')
         from mmaffinity.apis import AffinityInferencer
-        from mmaffinity.utils.timing import available_cores, threads
+        from mmaffinity.utils.cores import available_cores
+        from mmaffinity.utils.timing import threads
 
         inferencer = AffinityInferencer(
             args.config,

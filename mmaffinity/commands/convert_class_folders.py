@@ -8,6 +8,7 @@ import argparse
 
 from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, result_options, unit_options
 from mmaffinity.datasets.conversion import ClassOptions, ConversionSummary, convert_class_folders
+from mmaffinity_cli import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,5 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def convert(args: argparse.Namespace) -> ConversionSummary:
+    load('mmaffinity.datasets.slice_folder_dataset')  # the only data set of a converter that needs torch and MMDetection
     options, units = ClassOptions(args.classes), unit_options(args)
     return convert_class_folders(args.root, args.out, options, units=units, copy=args.copy, **result_options(args))

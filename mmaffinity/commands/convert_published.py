@@ -2,6 +2,8 @@
 
 import argparse
 
+from mmaffinity_cli import load
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='IN.pth', help='published affinity model, Mask R-CNN or Single-Shot Model')
@@ -9,9 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmaffinity.checkpoints.published import convert_published_file
-
-    meta = convert_published_file(args.source, args.target)
+    meta = load('mmaffinity.checkpoints.published').convert_published_file(args.source, args.target)
     published = ', '.join(f'{key} {value}' for key, value in meta['published'].items() if value is not None)
     print(f'{args.target}: {meta["kind"]} from {meta["source"]["file"]} ({published})')
     print(f'sha256 of the source: {meta["source"]["sha256"]}')

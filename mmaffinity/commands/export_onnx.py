@@ -8,7 +8,7 @@ Examples:
 
 import argparse
 
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--calibration-slices', type=int, default=100, help='maximum number of these slices, evenly spaced (default: 100)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
 from mmaffinity.apis.prediction_totals import PAGE, merge_shards
-from mmaffinity.commands.arguments import add_reading_arguments, read_options
+from mmaffinity.commands.arguments import add_config_options, add_reading_arguments, read_options
 from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
-from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
+from mmaffinity_cli import load
 
 if TYPE_CHECKING:
     from mmaffinity.apis.base_inferencer import SliceInferencer
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--merge', action='store_true', help='write the files that cover all scans, from finished shards in --out'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -170,9 +170,7 @@ def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferenc
         from mmaffinity.apis.onnx_inferencer import OnnxInferencer
 
         return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
-    from mmaffinity.apis.inferencer import AffinityInferencer
-
-    return AffinityInferencer(
+    return load('mmaffinity.apis.inferencer').AffinityInferencer(
         args.config,
         args.checkpoint,
         args.device or _own_gpu(shard),

@@ -6,7 +6,7 @@ Example:
 
 import argparse
 
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config_options
 from mmaffinity.utils.console import NamedProgress
 
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='weights of that model, or of a Mask R-CNN of the same architecture')
     parser.add_argument('--out', metavar='DIR', default='data/rois', help='output folder (default: data/rois)')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@
 
 import argparse
 
-from mmaffinity.utils.cli import ConfigOptions
+from mmaffinity.commands.arguments import add_config_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('detector', help='weights of the detector')
     parser.add_argument('head', help='weights of the slice head')
     parser.add_argument('out', help='checkpoint to write; an existing file is replaced')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE', help='override config fields')
+    add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Reading of masks that are images whose pixel values are labels."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ def read_label_mask(path: Path) -> np.ndarray:
         path: PNG or another lossless format: grayscale, a palette whose indices are the labels, or three equal channels.
 
     Returns:
-        The labels as stored in the file, shape (H, W); 0 and 1 for a 1-bit file.
+        The labels as stored in the file, shape (H, W); 0 and 1 for a 1-bit file, 0 to 3 for a 2-bit file.
 
     Raises:
         ValueError: if the file is not an image, is a JPEG, has coloured pixels, or has negative or fractional values.
@@ -23,6 +24,7 @@ def read_label_mask(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             lossy = image.format == 'JPEG'
+            step = _label_step(image)
             values = np.array(image)  # a palette image gives its indices
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
@@ -38,11 +40,20 @@ def read_label_mask(path: Path) -> np.ndarray:
         values = colours[..., 0]
     if values.dtype == bool:
         return values.astype(np.uint8)
+    if step > 1:
+        return values // step
     if values.dtype.kind == 'f' and not (np.isfinite(values) & (values == np.rint(values))).all():
         raise ValueError(f'the mask {path} has fractional values: export it again with whole-number labels')
     if values.min(initial=0) < 0:
         raise ValueError(f'the mask {path} has the value {values.min():g}: labels must be whole numbers of at least 0')
     return values
+
+
+def _label_step(image: Image.Image) -> int:
+    """Return the distance between the grey levels to which Pillow expands adjacent labels: 0 to 255 in 3 or 15 steps."""
+    tiles = getattr(image, 'tile', ())  # with the arguments of the decoder, of which the first names the packing
+    match = re.match(r'\W*L;([24])', str(tiles[0][3])) if tiles else None
+    return 255 // (2 ** int(match[1]) - 1) if match else 1
 
 
 def read_lesion_mask(path: Path) -> np.ndarray:

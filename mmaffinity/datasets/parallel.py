@@ -1,10 +1,11 @@
 """Parallel processing of many files."""
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from mmaffinity.utils.cores import available_cores
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -34,7 +35,7 @@ def map_files(
         ValueError: if ``workers`` is less than 1.
     """
     if workers is None:
-        workers = min(8, os.cpu_count() or 1)
+        workers = min(8, available_cores())
     if workers < 1:
         raise ValueError(f'the number of workers is {workers}; it must be at least 1')
     results: list[Result] = []

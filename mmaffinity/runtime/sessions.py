@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmaffinity.utils.cores import available_cores
 from mmaffinity.utils.optional import require
 
 from .model_file import ModelFile
@@ -120,7 +121,7 @@ def default_threads() -> int:
     given = os.environ.get('OMP_NUM_THREADS', '')
     if given.isdigit() and int(given):
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return available_cores()
 
 
 def has_bfloat16() -> bool:

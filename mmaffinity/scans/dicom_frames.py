@@ -1,11 +1,11 @@
 """The slices of a DICOM file: one, or the frames of an Enhanced CT with headers assembled from functional groups."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmaffinity.utils.optional import without_warnings
 from mmaffinity.utils.wording import first_and_rest
 
 from .dicom_header import TAGS, DicomHeader, shared, to_header
@@ -50,6 +50,7 @@ _FRAME_TAGS = (*_PIXELS, *VALUES, *_CONCATENATION, *GROUPS, 'DimensionIndexSeque
 _OF_ONE_SLICE = ('ImagePositionPatient', 'SliceLocation', 'InstanceNumber')
 
 
+@without_warnings()  # on odd header values; relevant ones are checked
 def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]:
     """Read the headers of all axial CT slices in a file, in one pass.
 
@@ -65,15 +66,13 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
         ValueError: if pydicom is missing, or the file is not DICOM or has no axial CT slice; the message says what it is.
     """
     data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings on odd values; relevant ones are checked
-        try:
-            if text_of(data, 'SOPClassUID') in ENHANCED_CT:
-                return _Frames(data, path, name, key).headers(end)
-        except ValueError:
-            raise
-        except (MemoryError, Exception) as error:
-            raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
+    try:
+        if text_of(data, 'SOPClassUID') in ENHANCED_CT:
+            return _Frames(data, path, name, key).headers(end)
+    except ValueError:
+        raise
+    except (MemoryError, Exception) as error:
+        raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise ValueError(f'has {size} bytes, above the limit of {MAX_FILE_BYTES} for a file with one slice')

@@ -1,13 +1,14 @@
 """Read the header of a DICOM slice, and check that it is an axial CT slice."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmaffinity.utils.optional import require
+import numpy as np
+
+from mmaffinity.utils.optional import require, without_warnings
 from mmaffinity.utils.wording import plural
 
 from .dicom_values import digest, numbers, values_of, whole_number
@@ -54,6 +55,7 @@ CHEST = ('CHEST', 'THORAX', 'TORAX', 'LUNG', 'PULM')  # substrings of BodyPartEx
 SIZES = (1e-3, 1e3)  # of pixels and of slices
 FARTHEST = 1e6  # from the scanner's origin
 STEEPEST = 90.0  # degrees, of the gantry
+AXIS = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class DicomHeader:
         return f'{self.instance_uid}#{self.frame.number}' if self.instance_uid and self.frame else self.instance_uid
 
     @property
+    def normal(self) -> np.ndarray:
+        """Unit normal of the slice, pointing to the head; that of a slice across the body axis without ``orientation``."""
+        return AXIS if self.orientation is None else head_normal(self.orientation[3:], self.orientation[:3])
+
+    @property
     def group(self) -> tuple:
         """Values that are equal for all slices of a scan; see also :meth:`fits`."""
         # Without a series UID, only the folder separates patients.
@@ -134,6 +141,7 @@ class DicomHeader:
         )
 
 
+@without_warnings()
 def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     """Validate the header of an axial CT slice, and keep the entries that are needed.
 
@@ -146,9 +154,7 @@ def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         ValueError: if it is not an axial CT slice; the message says what it is.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            return _to_header(data, path, name, key)
+        return _to_header(data, path, name, key)
     except ValueError:
         raise
     except (MemoryError, Exception) as error:

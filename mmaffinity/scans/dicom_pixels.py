@@ -1,15 +1,14 @@
 """Convert a DICOM slice's pixel data to Hounsfield units."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import require, without_warnings
 
 from .compressed_pixels import check_compressed
 from .dicom_header import DicomHeader
-from .dicom_reading import read_dataset
+from .dicom_reading import read_dataset, transfer_syntax
 from .dicom_values import numbers, shown, values_of, whole_number
 from .items import ReadOptions
 from .notes import WARNING
@@ -24,6 +23,7 @@ AIR_SHARE = 0.02  # of a slice's pixels; every axial slice contains at least thi
 ITEM = b'\xfe\xff\0\xe0'  # start of compressed pixel data (DICOM PS3.5, annex A.4)
 
 
+@without_warnings()  # on odd header values and by decoders
 def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
     """Read a slice in Hounsfield units.
 
@@ -39,12 +39,6 @@ def read_hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarr
         ValueError: if pydicom or its plugin for the compression is missing, or the pixels are truncated, damaged or of
             unknown unit.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings on odd header values
-        return _hounsfield(header, options)
-
-
-def _hounsfield(header: DicomHeader, options: ReadOptions) -> tuple[np.ndarray, list[str]]:
     data = header.frame.read() if header.frame else read_dataset(header.path)
     notes: list[str] = []
     words = decode(data, header.shape)
@@ -67,26 +61,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: if they are truncated, damaged, of the wrong size, or in a compression that no installed package reads.
     """
-    syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
-    if syntax is None:
-        # The file has no preamble; pydicom detected its uncompressed encoding.
-        uid = require('pydicom.uid', 'medical')
-        implicit, little = data.original_encoding
-        syntax = (
-            uid.ImplicitVRLittleEndian
-            if implicit
-            else uid.ExplicitVRLittleEndian
-            if little is not False
-            else uid.ExplicitVRBigEndian
-        )
-        meta = require('pydicom.dataset', 'medical').FileMetaDataset()
-        meta.TransferSyntaxUID = syntax
-        data.file_meta = meta
-    if not syntax.is_transfer_syntax:
-        raise ValueError(
-            f'has the non-standard transfer syntax {printable(str(syntax))[:64]}, perhaps a private one: export the '
-            'series again, as Explicit VR Little Endian'
-        )
+    syntax = transfer_syntax(data)
     if 'PixelData' not in data:
         raise ValueError(
             'has floating-point pixels, which CT images do not allow: export the slice with integer pixels'
@@ -108,9 +83,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
             needed = shape[0] * shape[1] * bits // 8
             if len(raw) < needed:
                 raise ValueError(f'pixel data is truncated: {len(raw)} of {needed} bytes')
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            pixels = _decompressed(data, syntax) if syntax.is_encapsulated else _pixel_array(data)
+        pixels = _decompressed(data, syntax) if syntax.is_encapsulated else _pixel_array(data)
     except (MemoryError, Exception) as error:
         # Messages are truncated, so the fix comes before the library's text. Suggest a plugin only if one is missing: pydicom
         # mentions "all available plugins" even for damaged pixels.

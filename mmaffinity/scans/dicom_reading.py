@@ -2,15 +2,14 @@
 
 import math
 import os
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmaffinity.utils.optional import require
+from mmaffinity.utils.optional import require, without_warnings
 
-from .opening import MAX_FILE_BYTES, brief, open_regular
+from .opening import MAX_FILE_BYTES, brief, open_regular, printable
 
 MAX_HEADER_BYTES = 64 * 1024**2  # before the pixels; 2000 frames need about 2 MB
 
@@ -45,16 +44,37 @@ def read_until_pixels(path: Path, tags: Sequence[str] | None = None) -> tuple[An
         return _parse(file, MAX_HEADER_BYTES, True, tags), file.tell()
 
 
+def transfer_syntax(data: Any) -> Any:
+    """Return the transfer syntax of a dataset; if it names none, that which pydicom detected, which is then added to it.
+
+    Raises:
+        ValueError: if it is not a standard one.
+    """
+    uid = require('pydicom.uid', 'medical')
+    syntax = getattr(getattr(data, 'file_meta', None), 'TransferSyntaxUID', None)
+    if not syntax:
+        implicit, little = data.original_encoding
+        explicit = uid.ExplicitVRBigEndian if little is False else uid.ExplicitVRLittleEndian
+        syntax = uid.ImplicitVRLittleEndian if implicit else explicit
+        data.file_meta = require('pydicom.dataset', 'medical').FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = syntax
+    if not syntax.is_transfer_syntax:
+        raise ValueError(
+            f'has the non-standard transfer syntax {printable(str(syntax))[:64]}, perhaps a private one: export the '
+            'series again, as Explicit VR Little Endian'
+        )
+    return syntax
+
+
+@without_warnings()  # on odd header values; relevant ones are checked
 def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | None) -> Any:
     pydicom = require('pydicom', 'medical')
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings on odd header values; relevant ones are checked
-        guard = _ReadGuard(file, most, header_only)
-        try:
-            return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
-        except (MemoryError, Exception) as error:
-            # pydicom replaces the guard's errors with its own.
-            raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
+    guard = _ReadGuard(file, most, header_only)
+    try:
+        return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
+    except (MemoryError, Exception) as error:
+        # pydicom replaces the guard's errors with its own.
+        raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
 
 
 class _ReadGuard:

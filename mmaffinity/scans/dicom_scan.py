@@ -12,9 +12,7 @@ from .dicom_pixels import read_hounsfield
 from .dicom_stacks import keep_stacks_apart
 from .geometry import (
     MAX_TILT,
-    SAME_VIEW,
     STEEPEST_STACK,
-    head_normal,
     radiological_view,
     slab_thickness,
     slice_spacing,
@@ -48,11 +46,9 @@ class DicomScan(Scan):
         for header in headers:
             counted.add(header.name, header.notes)
         notes = counted.lines(len(headers))
-        if first.orientation is None:
-            self.view, normal = SAME_VIEW, np.array([0.0, 0.0, 1.0])
-        else:
+        normal = first.normal
+        if first.orientation is not None:
             self.view = radiological_view(first.orientation[3:], first.orientation[:3])
-            normal = head_normal(first.orientation[3:], first.orientation[:3])
         self.headers, self.positions = _in_order(headers, normal, notes)
         self.slabs = slab_thickness(self.positions, first.thickness)
         first = self.headers[0]

@@ -7,7 +7,6 @@ import numpy as np
 
 from .dicom_header import DicomHeader, shared
 from .functional_groups import STRICT_TRAITS
-from .geometry import head_normal
 
 
 def keep_stacks_apart(headers: Iterable[DicomHeader]) -> list[DicomHeader]:
@@ -75,10 +74,7 @@ def _interleaved(groups: Sequence[list[int]], headers: Sequence[DicomHeader]) ->
 def _place(header: DicomHeader) -> float:
     if header.corner is None:
         return 0.0
-    normal = (
-        np.array([0.0, 0.0, 1.0]) if header.orientation is None else head_normal(header.orientation[3:], header.orientation[:3])
-    )
-    return round(float(np.dot(header.corner, normal)), 3)
+    return round(float(np.dot(header.corner, header.normal)), 3)
 
 
 def _missing_parts(headers: Sequence[DicomHeader]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from mmaffinity.utils.optional import require
 
+from .dicom_reading import transfer_syntax
 from .opening import open_regular
 
 MAX_FRAMES = 1 << 16  # per file; a chest in twenty phases has about 10 000
@@ -140,12 +141,8 @@ def locate_frames(data: Any, path: Path, end: int, counts: Sequence[int], shared
     Raises:
         ValueError: if there is no pixel data, or it is deflated or not divided into frames.
     """
-    uid = require('pydicom.uid', 'medical')
+    syntax = transfer_syntax(data)
     implicit, little = data.original_encoding
-    default = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
-    syntax = uid.UID(getattr(data, 'file_meta', {}).get('TransferSyntaxUID') or default)
-    if syntax.is_private or not syntax.is_transfer_syntax:
-        raise ValueError(f'has the non-standard transfer syntax {syntax!s:.64}: convert it to Explicit VR Little Endian')
     if syntax.is_deflated:
         raise ValueError(
             'is deflated, so its frames cannot be read individually: convert it to Explicit VR '

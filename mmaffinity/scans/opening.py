@@ -6,12 +6,13 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from mmaffinity.utils.decoding import starts_like_image
+
 MAX_FILE_BYTES = 512 * 1024**2  # of an image or DICOM file; a CT slice has about half a megabyte
 ANALYZE_SIZE = 348  # bytes of the header, which begins with its size
 HEAD_BYTES = 544  # covers the DICOM prefix and the headers of NIfTI-1 and NIfTI-2
 
 DICOM, NIFTI, IMAGE = 'dicom', 'nifti', 'image'
-_IMAGE_STARTS = (b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'II*\0', b'MM\0*', b'BM', b'P5', b'P2')
 _OTHER_STARTS = (
     (b'PK\x03\x04', 'is a zip archive: unpack it'),
     (b'PK\x05\x06', 'is an empty zip archive'),
@@ -125,11 +126,11 @@ def kind_of(path: Path) -> str:
         return NIFTI
     if _is_nifti(head):
         return NIFTI
-    if head.startswith(_IMAGE_STARTS) or (head[:4] == b'RIFF' and head[8:12] == b'WEBP'):
-        return IMAGE
     for start, reason in _OTHER_STARTS:
         if head.startswith(start):
             raise ValueError(reason)
+    if starts_like_image(head[:32]):
+        return IMAGE
     if head[4:8] == b'ftyp':
         brand = head[8:12]
         box = next((kind for start, kind in _BOXES if brand.startswith(start)), 'a video or image container')

@@ -25,7 +25,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     clear errors. It also resolves references such as ``data_root='${data_root}'``, which the runner's loops would otherwise
     resolve, so that data sets can be built without a runner. Some top-level fields avoid repetition:
 
-    * ``data_root``: root of the data sets;
+    * ``data_root``: root of the data sets; a leading ``~`` is the home folder;
     * ``image_size``: (width, height) in pixels to which slices are resized;
     * ``slice_classes``: names of the classes, checked against the slice lists; None uses those of the lists;
     * ``folds`` and ``fold``: cross-validation by patient: training uses all folds but one, and testing the remaining fold.
@@ -96,6 +96,21 @@ def config_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     folders = (package / '.mim' / 'configs' / 'affinity', package.parent / 'configs')
     return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def config_name(config: Config) -> str | None:
+    """Return a config's path below ``configs/``, such as 'affinity_c8' or 'published/affinity_c8'.
+
+    Returns:
+        The name, which does not depend on where the package is installed; the bare file name of a config elsewhere; None for a
+        config without a file.
+    """
+    if not config.filename:
+        return None
+    path = Path(config.filename).resolve().with_suffix('')
+    folders = (config_folder().resolve(), *(folder for folder in path.parents if folder.name == 'configs'))
+    root = next((folder for folder in folders if path.is_relative_to(folder)), path.parent)
+    return path.relative_to(root).as_posix()
 
 
 def find_config(path: str | Path) -> Path:

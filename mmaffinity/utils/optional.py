@@ -28,6 +28,14 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 @contextmanager
+def without_warnings() -> Iterator[None]:
+    """Suppress Python's warnings, in a block or as a decorator."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
+
+
+@contextmanager
 def quiet(logger: str) -> Iterator[None]:
     """Suppress Python's warnings, and what a package's logger and those below it report, except errors.
 
@@ -38,8 +46,7 @@ def quiet(logger: str) -> Iterator[None]:
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
+        with without_warnings():
             yield
     finally:
         log.setLevel(level)

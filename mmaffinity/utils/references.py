@@ -61,12 +61,17 @@ def refuse_references(**arguments: Any) -> None:
 def resolve_dataloaders(config: Config) -> None:
     """Resolve the references of a config's dataloaders in place, and divide their slices into ``folds`` if it is set.
 
+    A leading ``~`` in the data root of a data set becomes the home folder: no shell expands it after ``data_root=``.
+
     Raises:
         ValueError: if a reference names an unknown field.
     """
     for name in DATALOADERS:
         if config.get(name) is not None:
             config[name] = resolve_references(config[name], config)
+            for leaf in leaf_configs(config[name].get('dataset')):
+                if isinstance(leaf.get('data_root'), str):
+                    leaf['data_root'] = os.path.expanduser(leaf['data_root'])
     if config.get('folds') is not None:
         _apply_folds(config)
 

@@ -1,7 +1,6 @@
 """Measure time in seconds and in a machine-independent unit."""
 
 import gc
-import os
 import platform
 import statistics
 import time
@@ -12,6 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from .cores import available_cores
+from .memory import process_memory
 
 MATRIX_SIZE = 2048
 CPU = torch.device('cpu')
@@ -106,12 +109,8 @@ def matrix_product_gflops(device: torch.device = CPU, runs: int = 7) -> float:
     return 2 * MATRIX_SIZE**3 / timing.seconds / 1e9
 
 
-def count_gflop(job: Callable[[], Any]) -> float | None:
-    """Return the GFLOP of convolutions and matrix products in one call; None if torch has no counter."""
-    try:
-        from torch.utils.flop_counter import FlopCounterMode
-    except ImportError:
-        return None
+def count_gflop(job: Callable[[], Any]) -> float:
+    """Return the GFLOP of convolutions and matrix products in one call."""
     with FlopCounterMode(display=False) as counter:
         job()
     return counter.get_total_flops() / 1e9
@@ -132,11 +131,6 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def hardware(device: torch.device = CPU) -> str:
@@ -167,9 +161,4 @@ def _reset_peak_memory(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> float | None:
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        status = Path('/proc/self/status').read_text()
-    except OSError:
-        return None
-    marks = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith('VmHWM')]
-    return marks[0] if marks else None
+    return process_memory('VmHWM')

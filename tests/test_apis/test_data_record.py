@@ -1,4 +1,4 @@
-"""Records of data and config in work folder, checkpoints and test results."""
+"""Records of data and config in work directory, checkpoints and test results."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from run_helpers import small_config
 from mmaffinity.apis import data_record, test_model, train_model
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.datasets.verification import verify_config
+from mmaffinity.utils.config import load_config
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.provenance import config_hash
 
@@ -40,10 +41,20 @@ def test_training_records_its_data(trained, listings):
     for split, number in (('train', 2), ('val', 1)):
         assert len(record[split]['parts']) == number
         assert all(fingerprints(part) == listings[part['name']] for part in record[split]['parts'])
-    assert record['earlier'] == []
+    assert record['earlier'] == [] and record['config'] == 'affinity_c8_phantom'
     meta = load_checkpoint(trained / 'epoch_1.pth')['meta']
     assert meta['data_fingerprint'] == {split: fingerprints(record[split]) for split in ('train', 'val')}
     assert all(meta['data_fingerprint']['train'].values())
+
+
+def test_work_folder_with_a_run_of_another_config_is_rejected(trained):
+    """The default work directory of a config is named by its file alone."""
+    before = sorted(trained.rglob('*'))
+    words = 'contains a run of the config affinity_c8_phantom, not of published/affinity_c8: choose another folder with --work-'
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=f'{trained} {words}'):
+            train_model(load_config('published/affinity_c8'), work_dir=trained, resume=resume)
+    assert sorted(trained.rglob('*')) == before
 
 
 def test_resuming_with_other_data_is_reported(trained, tiny_phantom, repo_root, capfd):

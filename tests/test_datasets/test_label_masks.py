@@ -1,12 +1,14 @@
 """Masks of any labels; those of CNCB-NCOV are tested with their converter."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmaffinity.datasets.label_masks import read_label_mask
+from mmaffinity.datasets.label_masks import read_label_mask, read_lesion_mask
 
 LABELS = np.arange(12, dtype=np.uint8).reshape(3, 4) * 21
 
@@ -36,6 +38,58 @@ def test_palette_and_one_bit_images(tmp_path):
     Image.fromarray(LABELS > 100).save(tmp_path / 'bit.png')
     bits = read_label_mask(tmp_path / 'bit.png')
     assert bits.dtype == np.uint8 and np.array_equal(bits, LABELS > 100)
+
+
+def packed(labels, bits):
+    """Return rows with 1 to 8 bits per pixel."""
+    return [np.packbits(row).tobytes() for row in np.unpackbits(labels[..., None], axis=2)[..., 8 - bits :]]
+
+
+def write_png(path, labels, bits):
+    """Write a gray PNG with 1 to 8 bits per pixel, which Pillow cannot."""
+
+    def chunk(kind, content):
+        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+
+    header = struct.pack('>IIBBBBB', labels.shape[1], labels.shape[0], bits, 0, 0, 0, 0)
+    pixels = zlib.compress(b''.join(b'\0' + row for row in packed(labels, bits)))
+    content = chunk(b'IHDR', header) + chunk(b'IDAT', pixels) + chunk(b'IEND', b'')
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + content)
+
+
+def write_tiff(path, labels, bits):
+    """Write a gray TIFF with 1 to 8 bits per pixel, which Pillow cannot."""
+    pixels = b''.join(packed(labels, bits))
+    height, width = labels.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 278: height, 279: len(pixels)}
+    entries = b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack('<H', len(tags)) + entries + bytes(4)
+    path.write_bytes(b'II*\0' + struct.pack('<I', 8 + len(pixels)) + pixels + directory)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+@pytest.mark.parametrize('write', [write_png, write_tiff])
+def test_few_bits_are_not_expanded(tmp_path, write, bits):
+    labels = (np.arange(35).reshape(5, 7) % 2**bits).astype(np.uint8)
+    write(tmp_path / 'mask', labels, bits)
+    assert np.array_equal(read_label_mask(tmp_path / 'mask'), labels)
+
+
+@pytest.mark.parametrize('bits', [2, 4])
+def test_few_bits_in_a_palette(tmp_path, bits):
+    labels = (np.arange(35).reshape(5, 7) % 2**bits).astype(np.uint8)
+    image = Image.fromarray(labels)
+    image.putpalette([9, 9, 9] * 2**bits)
+    image.save(tmp_path / 'mask.png', bits=bits)
+    assert (tmp_path / 'mask.png').read_bytes()[24] == bits
+    assert np.array_equal(read_label_mask(tmp_path / 'mask.png'), labels)
+
+
+def test_lesions_of_two_bits(tmp_path):
+    """CNCB-NCOV's four values fit into two bits."""
+    labels = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    write_png(tmp_path / 'mask.png', labels, 2)
+    assert np.array_equal(read_lesion_mask(tmp_path / 'mask.png'), labels)
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,20 @@ def test_package_that_crashes_the_process(tmp_path):
     assert 'problem: mmengine does not load: the process ended with code -6' in done.stdout
 
 
-def test_a_command_of_a_broken_installation_names_check_env(tmp_path):
-    """A command on a broken installation leads to check-env."""
-    write_package(tmp_path, 'mmengine', "raise OSError('libfoo.so: cannot open')")
-    done = run_command(path=tmp_path, code=[*COMMAND[:2], 'import mmaffinity_cli; mmaffinity_cli.main("demo")'])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ('demo',),
+        ('convert', 'class-folders', '.'),
+        ('convert', 'published', 'in.pth', 'out.pth'),
+        ('predict', '.', '--config=affinity_c8', '--checkpoint=a.pth', '--out=out'),
+    ],
+    ids=' '.join,
+)
+def test_a_command_of_a_broken_installation_names_check_env(tmp_path, arguments):
+    """Commands that need torch for some inputs only lead to check-env too."""
+    write_package(tmp_path, 'torch', "raise OSError('libfoo.so: cannot open')")
+    done = run_command(path=tmp_path, code=[*COMMAND[:2], f'import mmaffinity_cli; mmaffinity_cli.main(*{arguments})'])
     assert done.returncode == 2
     assert done.stderr.startswith('mmaffinity: error: the package cannot be imported (OSError: libfoo.so')
     assert '"mmaffinity check-env" reports the problem' in done.stderr

@@ -114,9 +114,9 @@ def test_wrong_use_has_exit_code_2_and_no_traceback(monkeypatch, capsys):
     assert error.startswith('error: no such config: affinity_c9; did you mean ') and 'Traceback' not in error
 
 
-def test_every_script_stands_for_a_command(repo_root, monkeypatch):
-    """Each of tools/*.py is a call of main() with a command, or a kind of it, that exists."""
-    scripts = sorted(path for path in (repo_root / 'tools').rglob('*.py'))
+def test_every_script_stands_for_a_command(repo_root):
+    """Each of tools/*.py is a call of main() with an existing command or kind, except one that drives a browser."""
+    scripts = sorted(path for path in (repo_root / 'tools').rglob('*.py') if path.name != 'page_speed.py')
     stood_for = set()
     for script in scripts:
         calls = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.Call)]

@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scan_helpers import chest, chest_volume, dicom_slice, save_dicom, write_images, write_nifti, write_series
 
 from mmaffinity.scans.opening import brief, file_key, is_clutter, kind_of, open_regular, printable, read_regular
+from mmaffinity.utils.decoding import decode_slice
 
 
 def test_type_is_detected_by_content_not_name(tmp_path):
@@ -27,6 +29,15 @@ def test_type_is_detected_by_content_not_name(tmp_path):
         other = tmp_path / 'no_extension'
         other.write_bytes(path.read_bytes())
         assert kind_of(path) == kind_of(other) == kind
+
+
+@pytest.mark.parametrize('suffix', ['bmp', 'jpg', 'pbm', 'pgm', 'png', 'ppm', 'tif', 'webp'])
+def test_every_image_format_is_detected_and_read(tmp_path, suffix):
+    path = tmp_path / f'a.{suffix}'
+    image = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    cv2.imwrite(str(path), np.stack([image] * 3, -1) if suffix == 'ppm' else image)
+    assert kind_of(path) == 'image'
+    assert decode_slice(read_regular(path)).shape == (64, 64)
 
 
 def archive() -> bytes:
@@ -53,6 +64,7 @@ def archive() -> bytes:
         (b'\0\0\0\x18ftypmp42\0', 'a video or image container'),
         (b'II+\0\x08\0', 'BigTIFF'),
         (b'plain text', 'neither DICOM'),
+        (b'BMI;age\n21;60\n', 'neither DICOM'),  # starts like a bitmap
         (b'%PDF-1.4', 'PDF'),
         (b'version https://git-lfs.github.com/spec/v1', 'LFS'),
     ],

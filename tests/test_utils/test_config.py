@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from mmaffinity.utils.cli import ConfigOptions, run_tool
-from mmaffinity.utils.config import find_config, load_config, own_config
+from mmaffinity.utils.config import config_name, find_config, load_config, own_config
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,15 @@ def test_misspelt_override_of_a_loaded_config(repo_root):
     config = load_config(repo_root / 'configs/affinity_c8_phantom.py')
     with pytest.raises(ValueError, match='unknown field modl; did you mean model'):
         own_config(config, {'modl.test_cfg.mode': 'detection'})
+
+
+def test_home_folder_in_data_root(monkeypatch):
+    """The shell does not expand ~ after data_root=; all data sets and the lists of all folds are in the home folder."""
+    monkeypatch.setenv('HOME', '/home/someone')
+    config = load_config('affinity_c8', {'data_root': '~/ct', 'folds': 2})
+    lesions, slices = config.train_dataloader.dataset.datasets
+    assert lesions.data_root == slices.data_root == '/home/someone/ct'
+    assert {str(Path(path).parents[1]) for path in slices.fold_lists} == {'/home/someone/ct'}
 
 
 def test_new_fields_may_be_added(repo_root):
@@ -112,6 +122,16 @@ def test_configs_are_found_by_name(repo_root, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     parts = [part for part in name.removesuffix('.py').split('/') if part != 'configs']
     assert find_config(name).resolve() == (repo_root / 'configs').joinpath(*parts).with_suffix('.py')
+
+
+def test_the_name_of_a_config_is_its_path_below_configs(tmp_path):
+    (tmp_path / 'configs/my').mkdir(parents=True)
+    names = {name: find_config(name) for name in ('affinity_c8', 'published/affinity_c8')}
+    names |= {'plain': tmp_path / 'plain.py', 'my/own': tmp_path / 'configs/my/own.py'}
+    names['plain'].touch()
+    names['my/own'].touch()
+    assert [config_name(Config.fromfile(path)) for path in names.values()] == list(names)
+    assert config_name(Config()) is None
 
 
 def test_file_takes_precedence_over_a_name(tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ import time
 import pytest
 import torch
 
-from mmaffinity.utils.timing import available_cores, count_gflop, hardware, matrix_product_gflops, measure, threads
+from mmaffinity.utils.cores import available_cores
+from mmaffinity.utils.timing import count_gflop, hardware, matrix_product_gflops, measure, threads
 
 
 def test_medians_without_the_warmup(monkeypatch):

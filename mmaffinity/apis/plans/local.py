@@ -12,8 +12,8 @@ from queue import SimpleQueue
 import torch
 
 from mmaffinity.utils.cli import PARENT
+from mmaffinity.utils.cores import available_cores
 from mmaffinity.utils.files import write_json_atomic
-from mmaffinity.utils.timing import available_cores
 
 from .cost import SECONDS, Cost, read_seconds
 from .folder import LOG, PlanFolder, Step, command_line, last_line

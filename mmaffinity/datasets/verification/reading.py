@@ -11,6 +11,7 @@ from multiprocessing.context import BaseContext
 
 import cv2
 
+from mmaffinity.utils.cores import available_cores
 from mmaffinity.utils.parent_watch import end_with_parent
 
 from . import image_facts
@@ -41,7 +42,7 @@ def read_all(
         ValueError: if ``workers`` is negative.
     """
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        workers = available_cores()
     if workers < 0:
         raise ValueError(f'the number of workers is {workers}; it must be 0 or more')
     facts: dict[Job, FileFacts] = {}

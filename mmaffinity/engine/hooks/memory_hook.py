@@ -8,6 +8,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmaffinity.utils.memory import process_memory
+
 
 @HOOKS.register_module()
 class MemoryHook(Hook):
@@ -33,7 +35,7 @@ class MemoryHook(Hook):
     def __init__(self, interval: int = 200, last: int | None = None, limit: float | None = None) -> None:
         if interval < 1:
             raise ValueError(f'interval={interval} of MemoryHook must be 1 or more')
-        if not Path('/proc/self/status').exists():
+        if process_memory('VmRSS') is None:
             raise ValueError('MemoryHook reads resident memory from /proc, which this system does not have: use Linux')
         self.interval = interval
         self.last = last
@@ -80,12 +82,7 @@ class MemoryHook(Hook):
 
 def _resident(process: int) -> float:
     """Return the resident memory of a process in MiB; 0 if it has ended."""
-    try:
-        status = Path(f'/proc/{process}/status').read_text()
-    except OSError:
-        return 0.0
-    lines = [line for line in status.splitlines() if line.startswith('VmRSS')]
-    return int(lines[0].split()[1]) / 1024 if lines else 0.0
+    return process_memory('VmRSS', process) or 0.0
 
 
 def _children(process: int) -> list[int]:
