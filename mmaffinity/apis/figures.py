@@ -11,7 +11,7 @@ from mmaffinity.evaluation.report import load_runs
 from mmaffinity.visualization import draw_confusion_matrix, save_figure
 
 from .evaluated_model import EvaluatedModel
-from .model_figures import model_affinities, model_evidence, model_lesions, surest_slices, typical_lesion_slices
+from .model_figures import model_affinities, model_evidence, model_lesions, most_confident_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
 
 SUFFIXES = ('.png', '.pdf')
@@ -154,7 +154,7 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
     contents = [content for file in files if (content := json.loads(file.read_text())).get('split', 'test') == 'test']
     try:
         if task == 'classification':
-            return surest_slices(next((content['slices'] for content in contents if content['slices']), []))
+            return most_confident_slices(next((content['slices'] for content in contents if content['slices']), []))
         return typical_lesion_slices([record for content in contents for record in content['lesions']])
     except ValueError as error:
         raise ValueError(f'{work_dir}: {error}; choose slices with --slices') from None

@@ -74,7 +74,7 @@ def model_evidence(model: EvaluatedModel, path: str) -> tuple[Figure, str]:
     return draw_evidence(image, boxes, given, rest, model.class_names, title), truth
 
 
-def surest_slices(records: Sequence[dict]) -> list[str]:
+def most_confident_slices(records: Sequence[dict]) -> list[str]:
     """Return, for each class, the correctly classified slice with the highest confidence; in a tie, the first by path.
 
     Args:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mmaffinity.visualization.saving import encode_figure
 
 from .evaluated_model import EvaluatedModel
-from .model_figures import model_affinities, model_evidence, model_lesions, surest_slices, typical_lesion_slices
+from .model_figures import model_affinities, model_evidence, model_lesions, most_confident_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
 
 DPI = 110  # makes a figure at most 1300 pixels wide
@@ -42,10 +42,10 @@ def figures_of_test(model: EvaluatedModel, results: Mapping[str, Any], training:
         affinities = _attempt(
             'Affinity representation Y',
             'The most confident correctly classified slice of each class (Figure 4 of the paper).',
-            lambda: model_affinities([model], surest_slices(results['slices'])),
+            lambda: model_affinities([model], most_confident_slices(results['slices'])),
         )
         yield affinities
-        for path in surest_slices(results['slices']) if affinities.picture else ():
+        for path in most_confident_slices(results['slices']) if affinities.picture else ():
             yield _attempt(
                 f'Attribution of each class to the RoIs: {path}',
                 'Contribution of each RoI to the logit of each class: solid and bright if it supports the class, dashed and '
