@@ -69,24 +69,38 @@ class DataRecordHook(Hook):
         checkpoint.setdefault('meta', {})[META_KEY] = dict(self.meta)
 
 
-def refuse_other_config(cfg: Config) -> None:
-    """Check that no run of another config was started in the work directory of a config.
+def name_of_run(cfg: Config) -> str | None:
+    """Return the name of the config of a run, and check that its work directory has no run of another config.
 
     By default, 'affinity_c8' and 'published/affinity_c8' share a work directory: a run would overwrite or resume the other's.
 
+    Returns:
+        The config's name; that of the earlier run if the config is MMEngine's copy in the work directory or has no file.
+
     Raises:
-        ValueError: if one was.
+        ValueError: if there is a run of another config.
     """
     file, name = Path(cfg.work_dir) / FILE, config_name(cfg)
     try:
         started = json.loads(file.read_bytes())['config']
     except (OSError, ValueError, KeyError, TypeError):
-        return  # no run, or one that predates this record
-    if None not in (started, name) and started != name:
-        raise ValueError(
-            f'{cfg.work_dir} contains a run of the config {started}, not of {name}: choose another folder with --work-dir '
-            f'(if the config was only renamed, remove {file})'
-        )
+        return name  # no run, or one that predates this record
+    if not isinstance(started, str):
+        return name
+    if name is None or name == started or _is_copy(cfg, started):
+        return started
+    raise ValueError(
+        f'{cfg.work_dir} contains a run of the config {started}, not of {name}: choose another folder with --work-dir '
+        f'(if the config was only renamed, change "config" in {file})'
+    )
+
+
+def _is_copy(cfg: Config, started: str) -> bool:
+    """Return whether a config is a copy that MMEngine wrote to the work directory, of the config ``started``."""
+    path, work_dir = Path(cfg.filename).resolve(), Path(cfg.work_dir).resolve()
+    if path.parent == work_dir:
+        return path.stem == started.rpartition('/')[2]
+    return path.parent.name == 'vis_data' and path.parents[2] == work_dir
 
 
 def reads_files(runner: Runner) -> bool:

@@ -12,9 +12,9 @@ from mmaffinity.datasets import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
-from mmaffinity.utils.config import check_data, config_name, own_config
+from mmaffinity.utils.config import check_data, own_config
 
-from .data_record import DataRecordHook, reads_files, refuse_other_config
+from .data_record import DataRecordHook, name_of_run, reads_files
 from .resumption import ResumeNotesHook, resume_run
 
 
@@ -54,7 +54,7 @@ def train_model(
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
-    refuse_other_config(cfg)
+    run_name = name_of_run(cfg)
     randomness = cfg.setdefault('randomness', {})
     randomness.setdefault('seed', None)
     if seed is not None:
@@ -90,7 +90,7 @@ def train_model(
                     f'the config lacks {", ".join(missing)}: inherit _base_/default_runtime.py of this package, so that runs '
                     'can be interrupted safely and stop at NaN'
                 )
-            runner.register_hook(DataRecordHook(reads_files(runner), config_name(cfg)))
+            runner.register_hook(DataRecordHook(reads_files(runner), run_name))
             runner.register_hook(ResumeNotesHook(notes))
             try:
                 runner.train()

@@ -5,6 +5,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from run_helpers import small_config
 
 from mmaffinity.apis import data_record, test_model, train_model
@@ -55,6 +56,38 @@ def test_work_folder_with_a_run_of_another_config_is_rejected(trained):
         with pytest.raises(ValueError, match=f'{trained} {words}'):
             train_model(load_config('published/affinity_c8'), work_dir=trained, resume=resume)
     assert sorted(trained.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    'path, name',
+    [
+        ('run/mine.py', 'my/mine'),
+        ('run/20260101_000000/vis_data/config.py', 'my/mine'),
+        ('configs/my/mine.py', 'my/mine'),
+        (None, 'my/mine'),
+        ('run/other.py', None),
+        ('run/more/mine.py', None),
+        ('mine.py', None),
+    ],
+)
+def test_copies_of_a_config_in_its_work_folder_continue_the_run(tmp_path, path, name):
+    """MMEngine writes them; None as the name means that the config is another."""
+    work_dir = tmp_path / 'run'
+    write_json_atomic(work_dir / data_record.FILE, dict(config='my/mine'))
+    config = Config(dict(work_dir=str(work_dir)), '# text', path and str(tmp_path / path))
+    if name is None:
+        with pytest.raises(ValueError, match='contains a run of the config my/mine, not of .*change "config" in .*'):
+            data_record.name_of_run(config)
+    else:
+        assert data_record.name_of_run(config) == name
+
+
+@pytest.mark.parametrize('content', ['', '[]', '"text"', '{}', '{"config": null}', '{"config": ["a"]}', '\xff'])
+def test_a_record_without_a_config_fits_every_config(tmp_path, content):
+    """Earlier versions recorded none."""
+    (tmp_path / data_record.FILE).write_text(content, encoding='latin-1')
+    config = Config(dict(work_dir=str(tmp_path)), '# text', str(tmp_path / 'mine.py'))
+    assert data_record.name_of_run(config) == 'mine'
 
 
 def test_resuming_with_other_data_is_reported(trained, tiny_phantom, repo_root, capfd):
