@@ -72,7 +72,9 @@ def measure_agreement(
         raise ValueError(f'there is nothing to compare with {first.name}: give at least one more variant')
     progress(first.name)
     reference = predictions_of(cfg, checkpoint, inputs, first, max_slices)
-    with_lesions = reference.scores.max(1) >= LESION_PROBABILITY
+    head = cfg.model.roi_head.cls_head
+    ranked = reference.scores[:, :-1] if head.get('slice_roi') else reference.scores  # the whole slice is no lesion
+    with_lesions = ranked.max(1) >= LESION_PROBABILITY
     rows = []
     for variant in others:
         progress(variant.name)

@@ -10,6 +10,7 @@ import torch
 from model_helpers import allow_float64
 from scan_helpers import write_images
 
+from mmaffinity.apis import agreement
 from mmaffinity.apis.agreement import compare, format_agreement, measure_agreement
 from mmaffinity.apis.variants import Predictions, Variant, default_variants
 from mmaffinity.checkpoints import load_checkpoint
@@ -65,6 +66,17 @@ def test_a_model_agrees_with_itself_up_to_rounding(model, slices, monkeypatch):
     assert any(entry['changed_rois'] and len(entry['changed_boxes']) == len(entry['changed_rois']) for entry in noisy['worst'])
     text = format_agreement(found)
     assert 'Worst slices' in text and 'other process' in text and noisy['worst'][0]['slice'] in text
+
+
+@pytest.mark.parametrize('slice_roi', [False, True])
+def test_the_whole_slice_is_not_a_lesion(monkeypatch, slice_roi):
+    """Its score is 1 in every slice."""
+    found = predictions([[[0, 0, 10, 10], [0, 0, 64, 64]]] * 2, [[0.9, 0.2]] * 2)
+    found.scores[:] = [[0.6, 1.0], [0.1, 1.0]]
+    monkeypatch.setattr(agreement, 'predictions_of', lambda *args: found)
+    name = 'affinity_c8_slice_roi_from_scratch' if slice_roi else 'affinity_c8_from_scratch'
+    result = measure_agreement(f'public/{name}', 'a.pth', [], [Variant('float64'), Variant('1 thread')])
+    assert result['with_lesions'] == (1 if slice_roi else 2)
 
 
 def test_an_exported_model(exported, slices, model, monkeypatch):
