@@ -1,5 +1,6 @@
 """Normalisation of RoI features: over the RoIs of a slice or of a batch, or of each RoI independently."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .slice_batch_norm import SliceBatchNorm2d
@@ -22,11 +23,14 @@ class RoIBatchNorm2d(nn.BatchNorm2d):
     """:class:`torch.nn.BatchNorm2d` over the RoIs of all slices of a batch, called like :class:`SliceBatchNorm2d`.
 
     Unlike statistics of one slice's RoIs, those of a batch preserve the mean level that distinguishes slices. Evaluation mode
-    uses the running averages, so that a prediction does not depend on other slices.
+    uses the running averages, so that a prediction does not depend on other slices. So does a training batch with a single
+    value per channel, which has no variance: the last slice of an epoch, for a layer with one vector per slice.
     """
 
     def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
         """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N is not used."""
+        if x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
 
 

@@ -34,6 +34,15 @@ def test_batch_norm_spans_all_rois_of_a_batch():
     torch.testing.assert_close(norm.eval()(x[1:2]), norm(x, 2)[1:2])  # whatever the other RoIs
 
 
+def test_batch_norm_of_one_value_uses_running_averages():
+    norm = build_roi_norm(dict(type='BN'), 6).double()
+    norm(torch.randn(8, 6, 1, 1, dtype=torch.float64) + 3, 8)
+    before = {name: value.clone() for name, value in norm.named_buffers()}
+    x = torch.randn(1, 6, 1, 1, dtype=torch.float64)
+    torch.testing.assert_close(norm(x), norm.eval()(x))
+    assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
+
+
 def test_norm_type_selection():
     assert isinstance(build_roi_norm(None, 8), SliceBatchNorm2d)
     assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
