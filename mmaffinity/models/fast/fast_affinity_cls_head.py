@@ -15,11 +15,14 @@ class FastAffinityClsHead(AffinityClsHead):
 
     The upsampling at the end of a refinement stage and the downsampling at the start of the next amount to one matrix per
     position, as do those between refinement and vectorisation. Everything after the first convolution therefore runs at half
-    resolution. The last convolution of the vectorisation covers its whole map and is computed as a matrix product.
+    resolution. The last convolution of the vectorisation covers its whole map and is computed as a matrix product. Without
+    refinement there is nothing to fold.
     """
 
     def vectors(self, mask_features: Tensor, num_slices: int) -> Tensor:
         """Map mask features (N * beta, C, S, S) to the RoI vectors X (N, beta, C)."""
+        if self.refinement is None:
+            return super().vectors(mask_features, num_slices)
         stages, vectorization = self.refinement.applied_stages(), self.vectorization
         folded = {}
         x = stages[0].conv_down(mask_features)

@@ -50,6 +50,14 @@ def test_same_vectors_gradients_and_statistics(num_stages, shared, num_slices, d
             torch.testing.assert_close(a / largest, b / largest, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize('slice_roi', [False, True])
+def test_without_refinement_it_equals_the_plain_head(slice_roi):
+    plain, fast = pair(refinement=False, norm_cfg=dict(type='BN'), slice_roi=slice_roi)
+    features = torch.randn(2, 4 + slice_roi, 6, 8, 8, dtype=torch.float64)
+    rois = RankedRoIs(torch.zeros(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 5, 4), features)
+    assert torch.equal(fast(rois)['logits'], plain(rois)['logits'])
+
+
 @pytest.mark.parametrize('norm_cfg', [None, dict(type='GN', num_groups=1)])
 def test_same_outputs(norm_cfg):
     plain, fast = pair(norm_cfg=norm_cfg)
