@@ -26,7 +26,7 @@ class LoadStoredRoIs(BaseTransform):
         folder: the folder.
         shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
             only on the slice's place in the folder's index. The whole slice, if stored, stays last.
-        keep: which RoIs to load, for example ``[-1]`` for the last; None loads all.
+        keep: which RoIs to load, for example ``[-1]`` for the last; None loads all. The whole slice has no rank weights.
     """
 
     def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | None = None) -> None:
@@ -50,7 +50,7 @@ class LoadStoredRoIs(BaseTransform):
 
         Raises:
             FileNotFoundError: if the folder contains no stored RoIs.
-            ValueError: if it has none for this slice.
+            ValueError: if it has none for this slice, or fewer than ``keep`` selects from.
         """
         if not self.rows:
             self._open()
@@ -60,18 +60,26 @@ class LoadStoredRoIs(BaseTransform):
                 f'{self.folder} has no RoIs for {results["img_path"]}: the list or its data root has changed; '
                 'run mmaffinity rois extract again'
             )
-        inputs = {name: torch.from_numpy(array[row].astype(np.float32)) for name, array in self.arrays.items()}
-        if self.shuffle:
-            total = len(inputs['boxes'])
-            ranked = total - self.slice_roi
-            order = torch.from_numpy(np.r_[np.random.RandomState(row).permutation(ranked), ranked:total])
-            inputs = {name: value[order] for name, value in inputs.items()}
-        if self.keep is not None:
-            inputs = {name: value[self.keep] for name, value in inputs.items()}
+        order = self._order(row, self.arrays['boxes'].shape[1])
+        # The whole slice has no rank weights: their rows are fewer, and there are none if nothing else is kept.
+        kept = {name: array[row][order[order < array.shape[1]]] for name, array in self.arrays.items()}
+        inputs = {name: torch.from_numpy(value.astype(np.float32)) for name, value in kept.items() if len(value)}
         sample = SliceDataSample(metainfo={name: results.get(name) for name in META_KEYS})
         if 'gt_slice_label' in results:
             sample.gt_slice = BaseDataElement(label=torch.tensor([results['gt_slice_label']], dtype=torch.long))
         return dict(inputs=inputs, data_samples=sample)
+
+    def _order(self, row: int, total: int) -> np.ndarray:
+        """Return the indices of the RoIs to load, of all ``total``."""
+        order = np.arange(total)
+        if self.shuffle:
+            ranked = total - self.slice_roi
+            order[:ranked] = np.random.RandomState(row).permutation(ranked)
+        if self.keep is None:
+            return order
+        if not all(-total <= index < total for index in self.keep):
+            raise ValueError(f'keep={self.keep} selects from more RoIs than the {total} per slice in {self.folder}')
+        return order[self.keep]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle}, keep={self.keep})'

@@ -119,8 +119,17 @@ class AffinityClsHead(BaseSliceHead):
             'logits' (N, K); 'roi_features' X (N, beta or M, C); 'affinity' Y (N, C*, C); 'features' z (N, C);
             'roi_weights', W v expanded to (N, beta), or A W v (N, M). With ``slice_roi``, the vector and weight of the whole
             slice follow those of the RoIs, so that z = X^T roi_weights; Y does not include it.
+
+        Raises:
+            ValueError: if the number of RoIs is another.
         """
         num_slices, mask_features = rois.mask_features.shape[0], rois.mask_features
+        number = self.num_rois if rois.rank_weights is None else rois.rank_weights.shape[1]
+        if mask_features.shape[1] != number + self.with_slice_roi:
+            raise ValueError(
+                f'{type(self).__name__} with slice_roi={self.with_slice_roi} reads {number + self.with_slice_roi} RoIs per '
+                f'slice, not {mask_features.shape[1]}: store RoIs with a config that has the same slice_roi and num_rois'
+            )
         if self.with_slice_roi:
             mask_features, slice_features = mask_features[:, :-1], mask_features[:, -1]
         roi_features = self.vectors(mask_features.flatten(0, 1), num_slices)

@@ -312,5 +312,22 @@ def test_bad_input():
         head().loss(rois(1), [slice_sample(-1)])
     few = rois(1)
     few.mask_features = few.mask_features[:, :4]
-    with pytest.raises(ValueError, match=r'expected RoI vectors of shape \(N, 5, C\)'):
+    with pytest.raises(ValueError, match='AffinityClsHead with slice_roi=False reads 5 RoIs per slice, not 4: store RoIs'):
         head()(few)
+    pooled = dict(roi_size=1, refinement=False, norm_cfg=dict(type='BN'))
+    without = rois(2)
+    without.mask_features = without.mask_features.mean((3, 4), True)
+    without.rank_weights = torch.rand(2, BETA, BETA)
+    with pytest.raises(ValueError, match='slice_roi=True reads 6 RoIs per slice, not 5'):
+        head(slice_roi=True, **pooled)(without)
+
+
+def test_the_whole_slice_of_a_batch_of_one_trains():
+    """The last batch of an epoch; its one vector per channel has no variance."""
+    cls_head = head(slice_roi=True, roi_size=1, refinement=False, norm_cfg=dict(type='BN')).train()
+    ranked = rois(1)
+    features = ranked.mask_features.mean((3, 4), True)
+    ranked.mask_features = torch.cat([features, features[:, :1]], 1)
+    loss = cls_head.loss(ranked, [slice_sample(1)])['loss_slice']
+    loss.backward()
+    assert loss.isfinite() and cls_head.slice_weight.grad.abs() > 0

@@ -1,0 +1,53 @@
+"""Loading of stored RoIs from a folder written by hand."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmaffinity.datasets.transforms.stored_rois import LoadStoredRoIs
+
+CANDIDATES, RANKS = 4, 3
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Weighted candidates of two slices, each with the whole slice."""
+    random = np.random.RandomState(0)
+    arrays = dict(
+        boxes=random.rand(2, CANDIDATES + 1, 4),
+        mask_features=random.rand(2, CANDIDATES + 1, 5, 1, 1).astype(np.float16),
+        rank_weights=random.rand(2, CANDIDATES, RANKS),
+    )
+    for name, array in arrays.items():
+        np.save(tmp_path / f'{name}.npy', array)
+    (tmp_path / 'rois.json').write_text(json.dumps(dict(fields=list(arrays), slice_roi=True, slices=['a.png', 'b.png'])))
+    return tmp_path
+
+
+def load(folder, **options):
+    return LoadStoredRoIs(str(folder), **options)(dict(img_path='b.png'))['inputs']
+
+
+def test_candidates_move_with_their_rank_weights(folder):
+    every, shuffled = load(folder), load(folder, shuffle=True)
+    assert not torch.equal(every['boxes'], shuffled['boxes'])
+    assert torch.equal(every['boxes'][-1], shuffled['boxes'][-1])  # the whole slice
+    for place, box in enumerate(shuffled['boxes'][:-1]):
+        (before,) = (every['boxes'] == box).all(1).nonzero().flatten().tolist()
+        assert torch.equal(shuffled['rank_weights'][place], every['rank_weights'][before])
+        assert torch.equal(shuffled['mask_features'][place], every['mask_features'][before])
+
+
+def test_the_whole_slice_has_no_rank_weights(folder):
+    every, some, alone = load(folder), load(folder, keep=[2, 0, -1]), load(folder, keep=[-1])
+    assert torch.equal(some['boxes'], every['boxes'][[2, 0, -1]])
+    assert torch.equal(some['rank_weights'], every['rank_weights'][[2, 0]])
+    assert torch.equal(alone['boxes'], every['boxes'][-1:]) and 'rank_weights' not in alone
+
+
+def test_keep_beyond_the_stored_rois(folder):
+    for index in (CANDIDATES + 1, -CANDIDATES - 2):
+        with pytest.raises(ValueError, match=r'keep=\[0, .*\] selects from more RoIs than the 5 per slice in '):
+            load(folder, keep=[0, index])
