@@ -31,8 +31,6 @@ _OTHER_STARTS = (
     (b'\xff\x4f\xff\x51', 'is a JPEG 2000 code stream: save it as PNG'),
     (b'\0\0\0\x0cJXL \r\n\x87\n', 'is JPEG XL: save it as PNG'),
     (b'\xff\x0a', 'is JPEG XL: save it as PNG'),
-    (b'II+\0', 'is BigTIFF: save it as PNG'),
-    (b'MM\0+', 'is BigTIFF: save it as PNG'),
     (b'8BPS', 'is a Photoshop file: save it as PNG'),
     (b'v/1\x01', 'is OpenEXR: save it as PNG'),
     (b'version https://git-lfs', 'is a Git LFS pointer: fetch the file itself with git lfs pull'),

@@ -34,7 +34,7 @@ _FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 
 
 def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a PNG, JPEG, TIFF, BMP, WebP or PGM file as a grayscale slice, whatever its extension.
+    """Read a PNG, JPEG, TIFF, BMP, WebP, PBM, PGM or PPM file as a grayscale slice, whatever its extension.
 
     OpenCV converts colour to grayscale. Alpha is ignored, palettes are resolved, 1-bit values become 0 and 255, and EXIF
     orientation is applied. The result for 8-bit files equals ``cv2.imread(path, cv2.IMREAD_GRAYSCALE)``.

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import struct
 import zipfile
 
 import cv2
@@ -40,6 +41,17 @@ def test_every_image_format_is_detected_and_read(tmp_path, suffix):
     assert decode_slice(read_regular(path)).shape == (64, 64)
 
 
+def test_bigtiff_is_detected_and_read(tmp_path):
+    image = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    tags = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 273: 16, 278: 64, 279: image.size}
+    entries = b''.join(struct.pack('<HHQQ', tag, 4, 1, value) for tag, value in tags.items())
+    header = b'II+\0' + struct.pack('<HHQ', 8, 0, 16 + image.size)
+    path = tmp_path / 'big.tif'
+    path.write_bytes(header + image.tobytes() + struct.pack('<Q', len(tags)) + entries + bytes(8))
+    assert kind_of(path) == 'image'
+    assert np.array_equal(decode_slice(read_regular(path)), image)
+
+
 def archive() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, 'w') as file:
@@ -62,7 +74,6 @@ def archive() -> bytes:
         (b'\0\0\0\x18ftypheic\0', 'HEIC'),
         (b'\0\0\0\x0cJXL \r\n\x87\n', 'JPEG XL'),
         (b'\0\0\0\x18ftypmp42\0', 'a video or image container'),
-        (b'II+\0\x08\0', 'BigTIFF'),
         (b'plain text', 'neither DICOM'),
         (b'BMI;age\n21;60\n', 'neither DICOM'),  # starts like a bitmap
         (b'%PDF-1.4', 'PDF'),
