@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmaffinity.utils.decoding import PHOTOMETRIC
+
 GGO, CONSOLIDATION = 2, 3  # values in the masks of CNCB-NCOV; 0 is background, 1 is lung, which counts as background
 
 
@@ -19,11 +21,13 @@ def read_label_mask(path: Path) -> np.ndarray:
         The labels as stored in the file, shape (H, W); 0 and 1 for a 1-bit file, 0 to 3 for a 2-bit file.
 
     Raises:
-        ValueError: if the file is not an image, is a JPEG, has coloured pixels, or has negative or fractional values.
+        ValueError: if the file is not an image, is a JPEG or a TIFF in which 0 means white, has coloured pixels, or has
+            negative or fractional values.
     """
     try:
         with Image.open(path) as image:
             lossy = image.format == 'JPEG'
+            inverted = image.format == 'TIFF' and getattr(image, 'tag_v2', {}).get(PHOTOMETRIC) == 0
             step = _label_step(image)
             values = np.array(image)  # a palette image gives its indices
     except (OSError, SyntaxError, ValueError) as error:
@@ -32,6 +36,9 @@ def read_label_mask(path: Path) -> np.ndarray:
         ) from None
     if lossy:
         raise ValueError(f'the mask {path} is a JPEG, which alters labels at their borders: export it again as PNG')
+    if inverted:
+        # Programs disagree on its values; Pillow inverts them, which would make lesions of the background.
+        raise ValueError(f'the mask {path} is a TIFF in which 0 means white: export it again as PNG')
     if values.ndim == 3:
         # A fourth channel, or the second of two, is opacity.
         colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]

@@ -57,11 +57,11 @@ def write_png(path, labels, bits):
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + content)
 
 
-def write_tiff(path, labels, bits):
+def write_tiff(path, labels, bits, photometric=1):
     """Write a gray TIFF with 1 to 8 bits per pixel, which Pillow cannot."""
     pixels = b''.join(packed(labels, bits))
     height, width = labels.shape
-    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 278: height, 279: len(pixels)}
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 278: height, 279: len(pixels)}
     entries = b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags.items())
     directory = struct.pack('<H', len(tags)) + entries + bytes(4)
     path.write_bytes(b'II*\0' + struct.pack('<I', 8 + len(pixels)) + pixels + directory)
@@ -73,6 +73,13 @@ def test_few_bits_are_not_expanded(tmp_path, write, bits):
     labels = (np.arange(35).reshape(5, 7) % 2**bits).astype(np.uint8)
     write(tmp_path / 'mask', labels, bits)
     assert np.array_equal(read_label_mask(tmp_path / 'mask'), labels)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_tiff_in_which_0_is_white_is_ambiguous(tmp_path, bits):
+    write_tiff(tmp_path / 'mask.png', np.eye(5, dtype=np.uint8), bits, photometric=0)
+    with pytest.raises(ValueError, match='mask.png is a TIFF in which 0 means white: export it again as PNG'):
+        read_label_mask(tmp_path / 'mask.png')
 
 
 @pytest.mark.parametrize('bits', [2, 4])
