@@ -47,7 +47,7 @@ class _GreyScan(Scan):
 
 
 class ImageScan(_GreyScan):
-    """PNG, JPEG, TIFF, BMP, WebP and PGM files, 8 and 16 bit, in the natural order of their names.
+    """PNG, JPEG, TIFF, BMP, WebP, PBM, PGM and PPM files, 8 and 16 bit, in the natural order of their names.
 
     Args:
         folder: their folder.

@@ -240,7 +240,7 @@ def _guess_kind(content: bytes) -> str:
         return 'it looks like a web page, perhaps from a failed download'
     if not content.strip(b'\0'):
         return f'it consists of {plural(len(content), "zero byte")}; copy, export or download it again'
-    return f'it starts with {content[:12]!r}; supported are PNG, JPEG, TIFF, BMP, WebP and PGM'
+    return f'it starts with {content[:12]!r}; supported are PNG, JPEG, TIFF, BMP, WebP, PBM, PGM and PPM'
 
 
 def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: str = 'bgr') -> np.ndarray:
