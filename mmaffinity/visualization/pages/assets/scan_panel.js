@@ -41,7 +41,7 @@ function panel(record) {
           el('span', {}, fixed(record.probabilities[name], 3)),
         ]),
       ),
-      el('p', {class: 'faint'}, 'The class probabilities are independent and need not add up to 1.'),
+      el('p', {class: 'faint'}, 'Class probabilities are computed independently and need not add up to 1.'),
     );
   }
   if (record.notes.length) parts.push(noteList(record.notes));
