@@ -1,6 +1,7 @@
-# affinity_c8_from_scratch.py with the whole slice as one more RoI and, in joint training, horizontal flips.
+# affinity_c8_from_scratch.py with the whole slice as one more RoI and, in joint training, horizontal flips. Joint training freezes
+# the slice head: there is one such RoI per slice, too few in a batch of four for the statistics of batch normalisation.
 _base_ = './affinity_c8_from_scratch.py'
-model = dict(roi_head=dict(cls_head=dict(slice_roi=True)))
+model = dict(frozen_parts=['roi_head.cls_head'], roi_head=dict(cls_head=dict(slice_roi=True)))
 lesion_flip_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
