@@ -1,5 +1,5 @@
-# affinity_c8_from_scratch.py with the whole slice as one more RoI and, in joint training, horizontal flips. Joint training freezes
-# the slice head: there is one such RoI per slice, too few in a batch of four for the statistics of batch normalisation.
+# affinity_c8_from_scratch.py with the whole slice as one more RoI and, in joint training, horizontal flips. The slice head is
+# frozen there: with one such RoI per slice, a batch of four is too small for the statistics of its batch normalisation.
 _base_ = './affinity_c8_from_scratch.py'
 model = dict(frozen_parts=['roi_head.cls_head'], roi_head=dict(cls_head=dict(slice_roi=True)))
 lesion_flip_pipeline = [

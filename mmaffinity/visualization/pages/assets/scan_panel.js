@@ -65,6 +65,7 @@ function panel(record) {
     ],
   }));
   if (shares.length) rows.push(['RoIs outside lesions', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
+  if (record.slice_shares) rows.push(['the whole slice', '', '', ...shares.map((_, at) => percent(record.slice_shares[at]))]);
   parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
   if (shares.length)
     parts.push(el('p', {class: 'faint'}, 'Below each class: the share of the attribution for (+) or against (\u2212) it.'));
