@@ -121,7 +121,7 @@ class AffinityClsHead(BaseSliceHead):
             slice follow those of the RoIs, so that z = X^T roi_weights; Y does not include it.
 
         Raises:
-            ValueError: if the number of RoIs is another.
+            ValueError: if the number of RoIs does not match the head.
         """
         num_slices, mask_features = rois.mask_features.shape[0], rois.mask_features
         number = self.num_rois if rois.rank_weights is None else rois.rank_weights.shape[1]
