@@ -117,7 +117,7 @@ def test_the_whole_slice_is_stored_last(repo_root, roots, detector, stored, tmp_
     load = dict(type='LoadStoredRoIs', folder=str(folder))
     every, shuffled, last, ranked = (
         TRANSFORMS.build(transform)(dict(img_path=path))['inputs']
-        for transform in (load, dict(load, shuffle=True), dict(load, keep=[-1]), dict(load, folder=str(stored)))
+        for transform in (load, dict(load, shuffle=True), dict(load, keep='slice'), dict(load, folder=str(stored)))
     )
     assert every['boxes'].shape == (9, 4) and every['boxes'][-1].tolist() == [0.0, 0.0, 64.0, 64.0]
     torch.testing.assert_close(every['boxes'][:-1], ranked['boxes'])

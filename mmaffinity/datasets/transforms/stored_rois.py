@@ -26,11 +26,16 @@ class LoadStoredRoIs(BaseTransform):
         folder: the folder.
         shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
             only on the slice's place in the folder's index. The whole slice, if stored, stays last.
-        keep: which RoIs to load, for example ``[-1]`` for the last; None loads all. The whole slice has no rank weights.
+        keep: indices of the RoIs to load, or 'slice' for the whole slice alone, which has no rank weights; None loads all.
+
+    Raises:
+        ValueError: if ``keep`` is another string.
     """
 
-    def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | None = None) -> None:
-        self.folder, self.shuffle, self.keep = Path(folder), shuffle, None if keep is None else list(keep)
+    def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | str | None = None) -> None:
+        if isinstance(keep, str) and keep != 'slice':
+            raise ValueError(f"keep must be indices of RoIs or 'slice', not {keep!r}")
+        self.folder, self.shuffle, self.keep = Path(folder), shuffle, keep
         self.slice_roi = False
         self.rows: dict[str, int] = {}
         self.arrays: dict[str, np.ndarray] = {}
@@ -50,7 +55,7 @@ class LoadStoredRoIs(BaseTransform):
 
         Raises:
             FileNotFoundError: if the folder contains no stored RoIs.
-            ValueError: if it has none for this slice, or fewer than ``keep`` selects from.
+            ValueError: if it has none for this slice, or not those that ``keep`` selects.
         """
         if not self.rows:
             self._open()
@@ -77,9 +82,16 @@ class LoadStoredRoIs(BaseTransform):
             order[:ranked] = np.random.RandomState(row).permutation(ranked)
         if self.keep is None:
             return order
+        if isinstance(self.keep, str):
+            if not self.slice_roi:
+                raise ValueError(
+                    f'{self.folder} does not contain the whole slice: run mmaffinity rois extract with a config whose '
+                    'cls_head has slice_roi=True, and set STORED_ROIS to its --out'
+                )
+            return order[-1:]
         if not all(-total <= index < total for index in self.keep):
             raise ValueError(f'keep={self.keep} selects from more RoIs than the {total} per slice in {self.folder}')
-        return order[self.keep]
+        return order[list(self.keep)]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle}, keep={self.keep})'

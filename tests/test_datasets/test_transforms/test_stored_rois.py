@@ -41,13 +41,19 @@ def test_candidates_move_with_their_rank_weights(folder):
 
 
 def test_the_whole_slice_has_no_rank_weights(folder):
-    every, some, alone = load(folder), load(folder, keep=[2, 0, -1]), load(folder, keep=[-1])
+    every, some, alone = load(folder), load(folder, keep=[2, 0, -1]), load(folder, keep='slice')
     assert torch.equal(some['boxes'], every['boxes'][[2, 0, -1]])
     assert torch.equal(some['rank_weights'], every['rank_weights'][[2, 0]])
     assert torch.equal(alone['boxes'], every['boxes'][-1:]) and 'rank_weights' not in alone
 
 
-def test_keep_beyond_the_stored_rois(folder):
+def test_keep_that_is_not_stored(folder):
+    with pytest.raises(ValueError, match="keep must be indices of RoIs or 'slice', not 'last'"):
+        load(folder, keep='last')
     for index in (CANDIDATES + 1, -CANDIDATES - 2):
         with pytest.raises(ValueError, match=r'keep=\[0, .*\] selects from more RoIs than the 5 per slice in '):
             load(folder, keep=[0, index])
+    index = folder / 'rois.json'
+    index.write_text(json.dumps(dict(json.loads(index.read_text()), slice_roi=False)))
+    with pytest.raises(ValueError, match=f'{folder} does not contain the whole slice: .* slice_roi=True, and set STORED_ROIS'):
+        load(folder, keep='slice')
