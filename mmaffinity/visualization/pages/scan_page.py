@@ -9,6 +9,7 @@ from .document import document, json_block, text_block
 from .pixels import PixelBlock
 
 SAME_LESION = 0.25  # IoU above which the model itself treats two boxes as one (NMS of the classification branch)
+NONE, WHOLE = -1, -2  # a RoI at no lesion; one that spans the slice
 WINDOWS = (('lung', -600, 1500), ('mediastinal', 40, 400))  # HU, level and width
 FULL = ('full', 1023.5, 4095)  # -1024 to 3071 HU, the range of 12-bit scanners
 AS_STORED = ('as stored', 127.5, 255)  # grey levels of images
@@ -81,7 +82,8 @@ def with_shares(record: dict, rois: dict | None) -> dict:
 
     Args:
         record: a slice, from :meth:`SliceRecord.to_dict`.
-        rois: ``boxes`` (M, 4), ``shares`` (M, K) or None, and further data of the M RoIs; None if unknown.
+        rois: ``boxes`` (M, 4), ``shares`` (M, K) or None, and further data of the M RoIs; None if unknown. A RoI that spans the
+            slice, as from a slice head with ``slice_roi``, belongs to no lesion and has a share of its own.
     """
     if rois is None:
         return record
@@ -90,13 +92,16 @@ def with_shares(record: dict, rois: dict | None) -> dict:
     overlaps = box_overlaps(boxes, lesions)
     nearest = overlaps.argmax(1) if len(lesions) else np.zeros(len(boxes), dtype=int)
     found = overlaps[np.arange(len(boxes)), nearest] >= SAME_LESION if len(lesions) else np.zeros(len(boxes), dtype=bool)
-    owners = np.where(found, nearest, -1)
-    content = dict(record, rois=dict(rois, lesions=[None if owner < 0 else int(owner) for owner in owners]))
+    whole = np.isclose(boxes, [0, 0, record['width'], record['height']], atol=0.5).all(1)
+    owners = np.where(whole, WHOLE, np.where(found, nearest, NONE))
+    names = {NONE: None, WHOLE: 'slice'}
+    content = dict(record, rois=dict(rois, lesions=[names.get(int(owner), int(owner)) for owner in owners]))
     if rois['shares'] is None:
         return content
     shares = np.asarray(rois['shares'])
     lesion_shares = [shares[owners == number].sum(0).round(4).tolist() for number in range(len(lesions))]
-    return dict(content, lesion_shares=lesion_shares, other_shares=shares[owners < 0].sum(0).round(4).tolist())
+    other, of_slice = (shares[owners == kind].sum(0).round(4).tolist() for kind in (NONE, WHOLE))
+    return dict(content, lesion_shares=lesion_shares, other_shares=other, **({'slice_shares': of_slice} if whole.any() else {}))
 
 
 def box_overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

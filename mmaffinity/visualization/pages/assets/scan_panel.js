@@ -41,7 +41,7 @@ function panel(record) {
           el('span', {}, fixed(record.probabilities[name], 3)),
         ]),
       ),
-      el('p', {class: 'faint'}, 'The class probabilities are independent and need not add up to 1.'),
+      el('p', {class: 'faint'}, 'Class probabilities are computed independently and need not add up to 1.'),
     );
   }
   if (record.notes.length) parts.push(noteList(record.notes));
@@ -65,6 +65,7 @@ function panel(record) {
     ],
   }));
   if (shares.length) rows.push(['RoIs outside lesions', '', '', ...shares.map((_, at) => percent(record.other_shares[at]))]);
+  if (record.slice_shares) rows.push(['the whole slice', '', '', ...shares.map((_, at) => percent(record.slice_shares[at]))]);
   parts.push(el('h2', {}, `Lesions with a score of at least ${fixed(threshold(), 2)}: ${shown.length}`));
   if (shares.length)
     parts.push(el('p', {class: 'faint'}, 'Below each class: the share of the attribution for (+) or against (\u2212) it.'));

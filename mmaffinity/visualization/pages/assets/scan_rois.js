@@ -2,6 +2,9 @@
 /** Return whether a RoI influences the class. */
 const counts = (rois, at) => !rois.weights || rois.weights[at] !== 0;
 
+/** Return what a RoI lies at: a lesion, the whole slice, or nothing. */
+const place = lesion => (lesion === null ? '\u2013' : lesion === 'slice' ? 'whole slice' : `lesion ${lesion + 1}`);
+
 function drawRois(rois) {
   context.save();
   context.lineWidth = Math.max(1, canvas.width / 400);
@@ -26,7 +29,7 @@ function roiPanel(record) {
         `#${at + 1}`,
         fixed(rois.scores[at], 2),
         ...(weights ? [fixed(weights[at], 2)] : []),
-        rois.lesions[at] === null ? '\u2013' : `lesion ${rois.lesions[at] + 1}`,
+        place(rois.lesions[at]),
         ...(shares ? classes.map((_, k) => percent(shares[at][k])) : []),
       ]);
   });
