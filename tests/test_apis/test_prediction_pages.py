@@ -371,6 +371,36 @@ def test_print_view_is_one_page(series, browser):
         assert not page.locator('.controls').is_visible() and page.locator('header strong').is_visible()
 
 
+@pytest.mark.parametrize('width', [700, 1300])
+def test_print_view_of_long_lists_and_tall_slices_is_one_page(series, browser, tmp_path, width):
+    """With the margins of a browser, whatever the size of its window."""
+    _, folder, _ = series
+
+    def longer(match):
+        content = json.loads(match[1])
+        note = 'warning: ' + 'something was assumed about this; ' * 8
+        content.setdefault('notes', [])
+        content['notes'] += 20 * [note]
+        if 'scan' in content:
+            content['scan'] = {**content['scan'], 'name': 20 * 'long_name_', 'spacing': [4.0, 1.0]}
+            content['not_predicted'] = 20 * [dict(source='/data/' + 30 * 'folder/', reason=30 * 'some reason ')]
+        return match[0].replace(match[1], json.dumps(content).replace('<', '\\u003c'))
+
+    text = (folder / 'index.html').read_text()
+    blocks = r'<script type="application/json" (?:id="head"|data-record="[0-9]+")>(.*?)</script>'
+    (tmp_path / 'page.html').write_text(re.sub(blocks, longer, text, flags=re.DOTALL))
+    with opened(browser, tmp_path / 'page.html', viewport=dict(width=width, height=900)) as page:
+        page.wait_for_selector('canvas[data-slice]')
+        page.wait_for_selector('#current tbody tr')
+        margin = dict.fromkeys(('top', 'right', 'bottom', 'left'), '1cm')
+        assert [pages_of_pdf(page.pdf(format=paper, margin=margin)) for paper in ('A4', 'Letter')] == [1, 1]
+        page.emulate_media(media='print')
+        for place, number in (('#current tbody tr', 6), ('#current li', 2), ('#summary li', 4)):
+            assert page.locator(place).filter(visible=True).count() == number, place
+        assert page.locator('#summary table').last.locator('tbody tr').filter(visible=True).count() == 4
+        assert 'six lesions and two notes' in page.locator('.printed').inner_text()
+
+
 def test_images_have_no_planes_and_no_hounsfield_units(tmp_path, inferencer, browser):
     folder = write_images(tmp_path / 'in', 2)
     (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=1).scans
