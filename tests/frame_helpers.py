@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scan_helpers import chest, dicom_slice
 
+from mmaffinity.scans import Problem, find_scans
+
 ENHANCED, LEGACY = '1.2.840.10008.5.1.4.1.1.2.1', '1.2.840.10008.5.1.4.1.1.2.2'
 SHARED = {
     'PlaneOrientation': dict(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
@@ -100,3 +102,35 @@ def compressed(frame: np.ndarray, syntax: str) -> bytes:
     data = dicom_slice(frame)
     data.compress(getattr(pydicom.uid, syntax))
     return pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1)
+
+
+def frames_in(path):
+    """Return the only scan of a file or folder, and the problems."""
+    found = list(find_scans(path))
+    (scan,) = (item for item in found if not isinstance(item, Problem))
+    return scan, [item for item in found if isinstance(item, Problem)]
+
+
+def read(scan):
+    """Read the slices of a scan without problems."""
+    slices = list(scan.read())
+    assert not [str(item) for item in slices if isinstance(item, Problem)]
+    return slices
+
+
+def assert_same(single, multi):
+    """The same grey levels at the same places."""
+    ours, theirs = read(multi), read(single)
+    assert len(ours) == len(theirs)
+    for one, two in zip(ours, theirs):
+        assert np.array_equal(one.grey, two.grey)
+        assert (one.index, one.spacing, one.thickness, one.position, one.view, one.notes) == (
+            two.index,
+            two.spacing,
+            two.thickness,
+            two.position,
+            two.view,
+            two.notes,
+        )
+    for name in ('kind', 'num_slices', 'spacing', 'slice_spacing', 'affine', 'shape', 'notes', 'study_uid'):
+        assert getattr(multi.info, name) == getattr(single.info, name), name

@@ -41,6 +41,16 @@ NARROW = {
     'roi_head.cls_head.fc_channels': (12, 12),
 }
 
+# Overrides of :func:`build_model` for pooled mask features.
+POOLED = {
+    'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',
+    'roi_head.cls_head.type': 'AffinityClsHead',
+    'roi_head.cls_head.in_channels': 32,
+    'roi_head.cls_head.roi_size': 1,
+    'roi_head.cls_head.refinement': False,
+    'roi_head.cls_head.norm_cfg': dict(type='BN'),
+}
+
 
 def model_config(overrides: dict | None = None, narrow: bool = True) -> ConfigDict:
     """Read the model of the base config; ``overrides`` by dotted key below ``model``."""

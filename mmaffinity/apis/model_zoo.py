@@ -16,7 +16,7 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if the index or a file that it imports does not exist.
-        ValueError: if one is not a model index.
+        ValueError: if one is not a model index, or a model lacks a name, a config, or the data or metrics of a result.
     """
     index = Path(index)
     try:
@@ -25,6 +25,14 @@ def read_models(index: str | Path) -> list[dict[str, Any]]:
         imports = content.get('Import', [])
     except (yaml.YAMLError, AttributeError) as error:
         raise ValueError(f'{index} is not a model index, which is YAML with the keys Models or Import: {error}') from error
+    for number, model in enumerate(models):
+        for place, entry, keys in (
+            (f'model {number}', model, ('Name', 'Config')),
+            *((f'a result of model {number}', result, ('Dataset', 'Metrics')) for result in model.get('Results', [])),
+        ):
+            missing = [key for key in keys if key not in entry]
+            if missing:
+                raise ValueError(f'{index}: {place} lacks {" and ".join(missing)}')
     for name in imports:
         models += read_models(index.parent / name)
     return models

@@ -68,3 +68,11 @@ def test_invalid_index_is_an_error(tmp_path):
     (tmp_path / 'index.yml').write_text('- no\n- index\n')
     with pytest.raises(ValueError, match='index.yml is not a model index'):
         model_table(tmp_path / 'index.yml')
+
+
+def test_missing_entries_are_named(tmp_path):
+    (tmp_path / 'index.yml').write_text('Models:\n  - Name: ours\n')
+    with pytest.raises(ValueError, match='index.yml: model 0 lacks Config'):
+        model_table(tmp_path / 'index.yml')
+    with pytest.raises(ValueError, match='part.yml: a result of model 0 lacks Dataset and Metrics'):
+        model_table(write_index(tmp_path, Results=[{'Task': 'Image Classification'}]))

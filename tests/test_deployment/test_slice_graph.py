@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_helpers import SIZE, batch, build_model, images, slice_sample
+from model_helpers import POOLED, SIZE, batch, build_model, images, slice_sample
 
 from mmaffinity.deployment.slice_graph import LESION_OUTPUTS, SLICE_OUTPUTS, SliceGraph
 
@@ -11,14 +11,6 @@ STEADY = {
     'roi_head.cls_head.norm_cfg': dict(type='GN', num_groups=4),
     'test_cfg.rpn.max_per_img': 400,
     'test_cfg.rpn.nms.iou_threshold': 1.0,
-}
-POOLED = {
-    'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',
-    'roi_head.cls_head.type': 'AffinityClsHead',
-    'roi_head.cls_head.in_channels': 32,
-    'roi_head.cls_head.roi_size': 1,
-    'roi_head.cls_head.refinement': False,
-    'roi_head.cls_head.norm_cfg': dict(type='BN'),
 }
 CODER = dict(type='WeightedBoxCoder', weights=(10.0, 10.0, 5.0, 5.0))
 MODELS = {

@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from model_helpers import (
     LESIONS,
+    POOLED,
     SIZE,
     batch,
     brute_force_nms,
@@ -115,15 +116,7 @@ def test_short_lists_are_stretched(model, features, num_proposals, places):
 @torch.no_grad()
 def test_the_whole_slice_is_the_last_roi(model, features):
     x, proposals, samples = features
-    pooled = {
-        'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',
-        'roi_head.cls_head.type': 'AffinityClsHead',
-        'roi_head.cls_head.in_channels': 32,
-        'roi_head.cls_head.roi_size': 1,
-        'roi_head.cls_head.refinement': False,
-        'roi_head.cls_head.norm_cfg': dict(type='BN'),
-    }
-    plain, whole = (build_model({**pooled, 'roi_head.cls_head.slice_roi': flag}).eval().roi_head for flag in (False, True))
+    plain, whole = (build_model({**POOLED, 'roi_head.cls_head.slice_roi': flag}).eval().roi_head for flag in (False, True))
     whole.classification_branch.load_state_dict(plain.classification_branch.state_dict())
     few, more = (head.rank_rois(x, proposals, metas(samples)) for head in (plain, whole))
     for name in ('boxes', 'scores', 'deltas', 'mask_features'):
