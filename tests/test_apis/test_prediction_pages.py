@@ -17,7 +17,7 @@ from mmaffinity.apis import prediction_pages
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.apis.prediction_pages import rois_of
 from mmaffinity.visualization.pages import encode_pixels
-from mmaffinity.visualization.pages.scan_page import scan_page
+from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 
@@ -52,6 +52,16 @@ def go_to(page, wanted):
     shown(page, wanted)
 
 
+def rois_recorded(folder, index):
+    """RoIs of a slice as an uninterrupted run recorded them, slice by slice."""
+    lines = [json.loads(line) for line in (folder / 'rois.jsonl').read_text().splitlines()]
+    return {name: content for name, content in lines[index].items() if name != 'key'}
+
+
+def signed_percent(text):
+    return float(text.removesuffix(' %').replace('\u2212', '-'))
+
+
 def test_the_list_leads_to_the_scan(series, browser):
     out, folder, content = series
     with opened(browser, out / 'index.html') as page:
@@ -64,6 +74,7 @@ def test_the_list_leads_to_the_scan(series, browser):
         assert '12 of 12 slices' in summary and content['summary']['label'] in summary
         assert f'{content["summary"]["lesions"]["volume_ml"]:.1f} ml' in summary
         assert 'Not a medical device' in page.locator('header').inner_text()
+        assert content['model']['checkpoint_sha256'] in page.locator('#about').inner_text()
         page.get_by_role('link', name='all scans').click()
         assert page.locator('h1').inner_text() == 'Predicted scans'
 
@@ -87,6 +98,20 @@ def test_windows_show_the_hounsfield_units(series, browser):
         settle(page)
         assert 120 < pixel(page, 20, 32)[0] < 135  # a lung of -820 HU is grey, the rest black or white
         assert pixel(page, 1, 1)[0] == 0 and pixel(page, 32, 28)[0] == 255
+
+
+def test_the_axial_view_has_the_proportions_and_sides_of_the_patient(series, browser):
+    _, folder, _ = series
+    with opened(browser, folder / 'index.html') as page:
+        page.wait_for_selector('canvas[data-slice]')
+        box = page.locator('#slice').bounding_box()
+        assert box['width'] / box['height'] == pytest.approx(0.7 / 0.8, rel=0.02)  # PixelSpacing of square slices
+        for plane, sides in (('axial', ['R', 'L']), ('sagittal', ['A', 'P']), ('coronal', ['R', 'L'])):
+            page.get_by_role('button', name=plane).click()
+            page.wait_for_selector(f'canvas[data-plane={plane}]')
+            assert [page.locator(f'#side-{side}').inner_text() for side in ('left', 'right')] == sides
+            left, right = (page.locator(f'#side-{side}').bounding_box()['x'] for side in ('left', 'right'))
+            assert left < right
 
 
 def test_lesions_are_drawn_where_they_are(series, browser):
@@ -119,6 +144,30 @@ def test_lesions_are_drawn_where_they_are(series, browser):
         settle(page)
         assert pixel(page, int(x), int(y)) == plain
         assert page.locator('#threshold-value').inner_text() == '1.00'
+
+
+def test_outlines_of_lesions(series, browser):
+    """Outlines are the initial style; a selected lesion is white."""
+    _, folder, content = series
+    record = next(record for record in content['slices'] if record['lesions'])
+    masks = [coco_masks.decode(lesion['mask']).astype(bool) for lesion in record['lesions']]
+    outlines = []
+    for mask in masks:
+        around = np.pad(mask, 1)
+        outlines.append(mask & ~(around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]))
+    drawn = np.any(outlines, axis=0)
+    (y, x), (v, u) = np.argwhere(outlines[0])[0], np.argwhere(np.any(masks, axis=0) & ~drawn)[0]
+    with opened(browser, folder / 'index.html') as page:
+        page.wait_for_selector('canvas[data-slice]')
+        go_to(page, record['index'])
+        settle(page)
+        line, inside = pixel(page, int(x), int(y))[:3], pixel(page, int(u), int(v))[:3]
+        assert line[0] > line[1] > line[2] and inside[0] == inside[1] == inside[2]
+        page.wait_for_selector('#current tbody tr button')
+        page.locator('#current tbody tr button').first.click()
+        page.wait_for_selector('#current tr.chosen')
+        settle(page)
+        assert pixel(page, int(x), int(y))[:3] == [255, 255, 255]
 
 
 def test_scrolling_by_wheel_keys_drag_and_curve(series, browser):
@@ -200,19 +249,37 @@ def test_lesions_and_their_shares(series, inferencer, browser):
         page.keyboard.press('Enter')
         page.wait_for_selector('#current tr.chosen')
         assert page.evaluate('document.activeElement.textContent') == 'lesion 1'
+        recorded = with_shares(record, rois_recorded(folder, record['index']))
+        cells = row.locator('td').all_inner_texts()
+        assert cells[1] == f'{record["lesions"][0]["score"]:.2f}'
+        assert [signed_percent(cell) for cell in cells[3:]] == pytest.approx(
+            [100 * share for share in recorded['lesion_shares'][0]], abs=0.51
+        )
         page.locator('#current summary').click()
         text = page.locator('#current details').inner_text()
         assert 'Exact' in text and 'First order' in text
-        size = page.locator('#affinity').evaluate('node => [node.width, node.height]')
-        assert size == [256, 8] or size[1] == 8
+        weights = [weight for weight in recorded['rois']['weights'] if weight != 0]
+        rows = [item.locator('td').all_inner_texts() for item in page.locator('#current details tbody tr').all()]
+        assert weights and [float(cells[2].replace('\u2212', '-')) for cells in rows] == pytest.approx(weights, abs=0.0051)
+        heat = page.locator('#affinity').evaluate(
+            'node => [node.height, node.width, ...node.getContext("2d").getImageData(0, 0, node.width, node.height).data]'
+        )
+        affinity = recorded['rois']['affinity']
+        assert heat[:2] == [affinity['rows'], affinity['columns']] and affinity['rows'] == 8
+        steps = np.frombuffer(base64.b64decode(affinity['values']), np.int8)
+        red, _, blue, _ = np.reshape(heat[2:], (-1, 4)).T
+        assert (blue > red)[steps < -10].all() and (red > blue)[steps > 10].all() and (abs(steps) > 10).any()
         page.locator('#largest button').first.click()
         largest = max((lesion['area_px'], -item['index']) for item in content['slices'] for lesion in item['lesions'])
         shown(page, -largest[1])
 
 
-def test_coronal_and_sagittal_views(tmp_path, inferencer, browser):
+@pytest.mark.parametrize('step', [5, -5])
+def test_coronal_and_sagittal_views(tmp_path, inferencer, browser, step):
+    """Of slices that are stored from the feet to the head, and the reverse."""
     pytest.importorskip('nibabel')
-    write_nifti(tmp_path / 'v.nii', chest_volume(5))
+    affine = np.array([[-0.7, 0, 0, 100], [0, 0.8, 0, -90], [0, 0, step, -300], [0, 0, 0, 1.0]])
+    write_nifti(tmp_path / 'v.nii', chest_volume(5), affine)
     (scan,) = predict_to_folder(inferencer, tmp_path / 'v.nii', tmp_path / 'out', score_thr=1).scans
     with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
         page.wait_for_selector('html[data-loaded="5"]', state='attached')
@@ -228,7 +295,8 @@ def test_coronal_and_sagittal_views(tmp_path, inferencer, browser):
             for index in range(5):  # the head is at the top
                 x, y = (45, 36)
                 grey = int(to_grey(chest(index)[y, x]))
-                assert abs(pixel(page, x if plane == 'coronal' else y, 4 - index)[0] - grey) <= 1
+                row = 4 - index if step > 0 else index
+                assert abs(pixel(page, x if plane == 'coronal' else y, row)[0] - grey) <= 1
 
 
 def test_the_speed_of_a_page_is_measured(series, browser, repo_root):
@@ -245,6 +313,23 @@ def test_the_speed_of_a_page_is_measured(series, browser, repo_root):
     assert float(found["peak memory of the page's process"].split()[0]) > 20
     missing = subprocess.run([sys.executable, script, folder / 'none.html'], capture_output=True, text=True, timeout=120)
     assert missing.returncode == 2 and 'none.html does not exist' in missing.stderr
+
+
+def test_notes_and_inputs_that_were_not_predicted(tmp_path, inferencer, browser):
+    pytest.importorskip('pydicom')
+    write_series(tmp_path / 'in', 3, PixelSpacing=None)
+    damaged = tmp_path / 'in' / 'im_002.dcm'
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    (scan,) = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', score_thr=1, overlays='none').scans
+    content = json.loads((tmp_path / 'out' / scan.folder / 'prediction.json').read_text())
+    assert content['scan']['notes'] and content['not_predicted']
+    with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
+        page.wait_for_selector('canvas[data-slice]')
+        summary = page.locator('#summary')
+        assert '2 of 3 slices predicted' in summary.inner_text()
+        assert sorted(summary.locator('li').all_inner_texts()) == sorted(content['scan']['notes'])
+        rows = [row.locator('td').all_inner_texts() for row in summary.locator('table').last.locator('tbody tr').all()]
+        assert rows == [[item['source'], item['reason']] for item in content['not_predicted']]
 
 
 def test_hostile_names_are_text(tmp_path, inferencer, browser):
@@ -284,6 +369,36 @@ def test_print_view_is_one_page(series, browser):
         assert pages_of_pdf(page.pdf(format='A4')) == 1
         page.emulate_media(media='print')
         assert not page.locator('.controls').is_visible() and page.locator('header strong').is_visible()
+
+
+@pytest.mark.parametrize('width', [700, 1300])
+def test_print_view_of_long_lists_and_tall_slices_is_one_page(series, browser, tmp_path, width):
+    """With the margins of a browser, whatever the size of its window."""
+    _, folder, _ = series
+
+    def longer(match):
+        content = json.loads(match[1])
+        note = 'warning: ' + 'something was assumed about this; ' * 8
+        content.setdefault('notes', [])
+        content['notes'] += 20 * [note]
+        if 'scan' in content:
+            content['scan'] = {**content['scan'], 'name': 20 * 'long_name_', 'spacing': [4.0, 1.0]}
+            content['not_predicted'] = 20 * [dict(source='/data/' + 30 * 'folder/', reason=30 * 'some reason ')]
+        return match[0].replace(match[1], json.dumps(content).replace('<', '\\u003c'))
+
+    text = (folder / 'index.html').read_text()
+    blocks = r'<script type="application/json" (?:id="head"|data-record="[0-9]+")>(.*?)</script>'
+    (tmp_path / 'page.html').write_text(re.sub(blocks, longer, text, flags=re.DOTALL))
+    with opened(browser, tmp_path / 'page.html', viewport=dict(width=width, height=900)) as page:
+        page.wait_for_selector('canvas[data-slice]')
+        page.wait_for_selector('#current tbody tr')
+        margin = dict.fromkeys(('top', 'right', 'bottom', 'left'), '1cm')
+        assert [pages_of_pdf(page.pdf(format=paper, margin=margin)) for paper in ('A4', 'Letter')] == [1, 1]
+        page.emulate_media(media='print')
+        for place, number in (('#current tbody tr', 6), ('#current li', 2), ('#summary li', 4)):
+            assert page.locator(place).filter(visible=True).count() == number, place
+        assert page.locator('#summary table').last.locator('tbody tr').filter(visible=True).count() == 4
+        assert 'six lesions and two notes' in page.locator('.printed').inner_text()
 
 
 def test_images_have_no_planes_and_no_hounsfield_units(tmp_path, inferencer, browser):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from browser_helpers import opened
 from matplotlib.figure import Figure
-from report_helpers import lesion_records, slice_records, write_results
+from report_helpers import CLASSES, lesion_records, slice_records, write_results
 
 from mmaffinity.apis.page_figures import PageFigure
 from mmaffinity.apis.report import write_report
@@ -119,6 +119,15 @@ def test_comparison_of_two_runs_starts_with_disagreements(tmp_path, browser):
         assert [('wrong' in (figures.nth(at).get_attribute('class') or '')) for at in range(min(12, differ))] == [True] * min(
             12, differ
         )
+        of_second = {record['rel_path']: record for record in second}
+        pairs = [(one, of_second[one['rel_path']]) for one in first]
+        one, two = max(
+            (pair for pair in pairs if pair[0]['pred'] != pair[1]['pred']),
+            key=lambda pair: abs(pair[0]['scores'][pair[0]['label']] - pair[1]['scores'][pair[1]['label']]),
+        )
+        lines = figures.first.locator('figcaption').inner_text().splitlines()
+        assert lines[0] == f'truth {CLASSES[one["label"]]}' and lines[-1] == one['rel_path']
+        assert lines[1].startswith(f'A: {CLASSES[one["pred"]]} (') and lines[2].startswith(f'B: {CLASSES[two["pred"]]} (')
         page.locator('#run').select_option('1')
         right = sum(record['label'] == record['pred'] == 0 for record in second)
         assert page.locator('[data-cell="0,0"]').inner_text().split()[0] == str(right)

@@ -1,6 +1,9 @@
 """The demo: steps, goals and resuming."""
 
+import argparse
+import json
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -43,6 +46,27 @@ def test_steps_show_their_command_and_save_their_output(tmp_path, capsys):
     step('See the commands', '--help', show=False)
     assert capsys.readouterr().out.startswith('\n[1/7] See the commands\n$ mmaffinity --help\ndone in ')
     assert (tmp_path / 'demo.log').read_text().startswith('usage: mmaffinity ')
+
+
+def test_the_demo_ends_with_the_page_to_open(tmp_path, monkeypatch, capsys):
+    def run(command, stdout):
+        """What the commands leave for the demo itself."""
+        options = dict(zip(command, command[1:]))
+        if command[3] == 'train':
+            Path(options['--work-dir']).mkdir()
+            (Path(options['--work-dir']) / 'last_checkpoint').write_text('epoch_1.pth')
+        if command[3] == 'test':
+            Path(options['--out']).write_text(json.dumps(dict(metrics=metrics()[Path(options['--work-dir']).name])))
+            Path(options['--html']).touch()
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(demo.subprocess, 'run', run)
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    demo.run(parser.parse_args(['--out', str(tmp_path / 'demo'), '--data', str(tmp_path / 'phantom')]))
+    lines = capsys.readouterr().out.splitlines()
+    page = tmp_path / 'demo' / FIRST / 'test.html'
+    assert page.is_file() and lines[-1] == f'Open {page} in a browser to see the results and every tested slice'
 
 
 def test_failing_step_stops_the_demo(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monk
         '## Table 5',
         '## Table 7',
         '## Figure 4',
+        '## Figure 5',
         '## Figure 6',
         '## What differs from the paper',
         '## Data',
@@ -80,6 +82,7 @@ def test_small_plan_from_start_to_report(tmp_path, tiny_phantom, repo_root, monk
         and f'| skipped: the folder {tiny_phantom}/third of the data set third does not exist |' in page
     )
     assert 'Not in the tables: bad, after_bad, elsewhere.' in page
+    assert '\nMissing: ' not in page  # of tables and figures
     assert 'The slices are synthetic' in page and '*(published)*' in page
     assert 'Table 3: tested on 4 slices of `lesions_test.json`; the paper used 100.' in page
     results = json.loads((out / 'runs/c8/results.json').read_text())
@@ -112,6 +115,32 @@ def test_unwritable_run_folder_does_not_stop_other_runs(tmp_path, tiny_phantom, 
     monkeypatch.setattr(local, '_call', call)
     failed = run_locally(folder, 1)
     assert list(failed) == ['a'] and failed['a'].startswith('could not be run: ') and folder.done(folder.plan.run('b'))
+
+
+def test_a_fold_with_shared_slices_is_not_trained(tmp_path, tiny_phantom, monkeypatch):
+    """Every slice is listed again under another patient, so a fold trains on slices that it tests."""
+    copy = tmp_path / 'data' / 'cncb_ncov'
+    shutil.copytree(tiny_phantom / 'cncb_ncov', copy)
+    path = copy / 'annotations' / 'slices_train.json'
+    content = json.loads(path.read_text())
+    content['data_list'] += [{**row, 'patient_id': f'{row["patient_id"]}-again'} for row in content['data_list']]
+    path.write_text(json.dumps(content))
+    lists = {
+        'test_dataloader.dataset.datasets.0.ann_file': 'annotations/lesions_train.json',
+        'test_dataloader.dataset.datasets.1.ann_file': 'annotations/slices_train.json',
+    }
+    text = f"""
+title = 'Folds'
+runs = [dict(name='c8', config='affinity_c8_phantom', data='cncb_ncov', folds=2, options={lists!r})]
+"""
+    fork_commands(monkeypatch)
+    folder = PlanFolder(read_plan(write_plan(tmp_path / 'folds.py', text), tmp_path / 'data'), tmp_path / 'out')
+    failed = run_locally(folder)
+    assert set(failed) == {'c8_fold0', 'c8_fold1'}
+    for name, reason in failed.items():
+        assert reason.startswith('verify failed (exit code 1)')
+        log = (folder.of(name) / 'log.txt').read_text()
+        assert 'in both train and test' in log and 'mmaffinity train' not in log
 
 
 def test_nothing_to_report(tmp_path, tiny_phantom):

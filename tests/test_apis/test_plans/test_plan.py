@@ -47,6 +47,21 @@ def test_paper_plan(tmp_path):
     ]
 
 
+def test_the_phantom_plan_has_the_runs_of_the_paper(tmp_path):
+    for name in ('cncb_ncov', 'ictcf'):
+        (tmp_path / name).mkdir()
+    paper, phantom = read_plan('plans/paper', tmp_path), read_plan('plans/phantom', tmp_path)
+
+    def described(run):
+        head = load_config(run.config, run.options).model.get('roi_head', {}).get('cls_head', {})
+        return run.name, list(run.tests), head.get('num_affinities')
+
+    assert list(map(described, phantom.runs)) == list(map(described, paper.runs))
+    for run in paper.runs:
+        assert set(run.needs) <= set(phantom.run(run.name).needs)
+    assert [command[0] for command, _ in phantom.prepare] == ['phantom', 'convert', 'convert']
+
+
 def test_documented_example(tmp_path, repo_root, monkeypatch):
     text = (repo_root / 'docs/reproduce.md').read_text().split('```python\n')[1].split('```')[0]
     assert len(text.splitlines()) <= 15

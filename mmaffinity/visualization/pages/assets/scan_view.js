@@ -44,9 +44,7 @@ function frame(width, height, across, down) {
     canvas.height = height;
     image = context.createImageData(width, height);
   }
-  const ratio = (width * across) / (height * down);
-  canvas.style.aspectRatio = ratio;
-  canvas.style.maxWidth = `${74 * ratio}vh`;
+  canvas.style.setProperty('--ratio', (width * across) / (height * down));
   return new Uint32Array(image.data.buffer);
 }
 
