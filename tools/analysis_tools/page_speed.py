@@ -51,7 +51,7 @@ def peak_memory() -> float:
         except OSError:  # the process has ended
             continue
         if 'chrom' in fields['Name'] and 'VmHWM' in fields:
-            peaks.append(int(fields['VmHWM'].split()[0]) / 1000)
+            peaks.append(int(fields['VmHWM'].split()[0]) * 1024 / 1e6)
     return max(peaks)
 
 
