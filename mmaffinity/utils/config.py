@@ -133,6 +133,8 @@ def find_config(path: str | Path) -> Path:
         found = ours.joinpath(*parts).with_suffix('.py') if parts else ours
         if found.is_file():
             return found
+    if path.is_symlink():
+        raise FileNotFoundError(f'the config {path} is a link to {path.readlink()}, which does not exist')
     siblings = [str(other) for other in path.parent.glob('*.py')] if path.parent.is_dir() else []
     known = sorted(str(other.relative_to(ours).with_suffix('')) for other in ours.rglob('*.py') if '_base_' not in other.parts)
     near = get_close_matches(str(path), siblings) or get_close_matches(str(name), known)

@@ -155,6 +155,13 @@ def test_similar_names_are_suggested(tmp_path, monkeypatch, name, near):
         find_config(name)
 
 
+def test_a_broken_link_is_named(tmp_path):
+    link = tmp_path / 'mine.py'
+    link.symlink_to(tmp_path / 'moved.py')
+    with pytest.raises(FileNotFoundError, match=r'mine.py is a link to .*moved.py, which does not exist'):
+        find_config(link)
+
+
 @pytest.mark.parametrize('name', ['', '.', '../configs/affinity_c8', '_base_/default_runtime', '/affinity_c8', 'nothing'])
 def test_unknown_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
