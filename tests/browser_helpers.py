@@ -45,3 +45,22 @@ def opened(browser, path, **options):
 
 def pages_of_pdf(content: bytes) -> int:
     return len(re.findall(rb'/Type\s*/Page\b', content))
+
+
+def shown(page, wanted):
+    """Wait until a slice is drawn."""
+    page.wait_for_function('wanted => document.getElementById("slice").dataset.slice === String(wanted)', arg=wanted)
+
+
+def pixel(page, x, y):
+    code = '([x, y]) => [...document.getElementById("slice").getContext("2d").getImageData(x, y, 1, 1).data]'
+    return page.evaluate(code, [x, y])
+
+
+def settle(page):
+    page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+
+
+def go_to(page, wanted):
+    page.locator('#position').evaluate('(node, at) => { node.value = at; node.dispatchEvent(new Event("input")); }', wanted)
+    shown(page, wanted)

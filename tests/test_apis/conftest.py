@@ -1,5 +1,7 @@
 """A narrow model, and inputs of all kinds."""
 
+import json
+
 import pytest
 from scan_helpers import (
     chest_volume,
@@ -10,6 +12,7 @@ from scan_helpers import (
 )
 
 from mmaffinity.apis.inferencer import AffinityInferencer
+from mmaffinity.apis.prediction import predict_to_folder
 
 
 @pytest.fixture(scope='module')
@@ -30,3 +33,14 @@ def mixed(tmp_path):
     write_series(root / 'dcm', 3)
     write_nifti(root / 'v.nii.gz', chest_volume())
     return root
+
+
+@pytest.fixture(scope='module')
+def series(tmp_path_factory, inferencer):
+    """A predicted DICOM series of 12 slices: folder of the results, folder of the scan, its prediction."""
+    pytest.importorskip('pydicom')
+    root = tmp_path_factory.mktemp('series')
+    write_series(root / 'in', 12)
+    (scan,) = predict_to_folder(inferencer, root / 'in', root / 'out', score_thr=0.3, overlays='none').scans
+    folder = root / 'out' / scan.folder
+    return root / 'out', folder, json.loads((folder / 'prediction.json').read_text())
