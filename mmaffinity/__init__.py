@@ -19,4 +19,7 @@ __version__ = '0.1.0'
 _is_command = sys.argv[:1] == ['-m'] and ('-m', 'mmaffinity') in pairwise(sys.orig_argv)
 
 if not _is_command and not os.environ.get('MMAFFINITY_LAZY') and find_spec('mmdet') is not None:
-    import mmaffinity.registration  # noqa: F401
+    from mmaffinity.utils.garbage import collection_paused
+
+    with collection_paused():
+        import mmaffinity.registration  # noqa: F401

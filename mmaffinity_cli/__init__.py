@@ -84,7 +84,10 @@ def load(name: str) -> Any:
     """Import a module of the package and what it needs; if the installation is broken, end the command with a message."""
     try:
         with _lazy():
-            return import_module(name)
+            from mmaffinity.utils.garbage import collection_paused
+
+            with collection_paused(freeze=name not in sys.modules):
+                return import_module(name)
     except Exception as error:  # whatever a broken installation raises
         print(
             f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '

@@ -34,7 +34,7 @@ def train_model(
         work_dir: work directory, for checkpoints and logs; by default that of the config or ``work_dirs/<name of the config>``.
         resume: resume from the newest complete checkpoint in ``work_dir``, if there is one, with that run's seed, optimizer
             and schedule; see :func:`~.resumption.resume_run`.
-        amp: use automatic mixed precision: float16 on a GPU, bfloat16 on a processor with AMX, see
+        amp: use automatic mixed precision: float16 on a GPU, bfloat16 on a processor with AVX-512 BF16 or AMX, see
             :class:`~mmaffinity.engine.Bfloat16Hook`.
         seed: overrides the config's seed.
         launcher: 'none' or the launcher of a distributed run, for example 'pytorch'.
@@ -66,7 +66,7 @@ def train_model(
         elif computes_bfloat16():
             cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='Bfloat16Hook')]
         else:
-            raise ValueError('--amp needs a GPU or a processor with AMX, but torch finds neither: omit it')
+            raise ValueError('--amp needs a GPU or a processor with AVX-512 BF16 or AMX, but torch finds none: omit it')
     cfg.resume = False
     notes = resume_run(cfg, seed) if resume else []
     start = cfg.get('load_from')

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--resume', action='store_true', help='resume from the newest complete checkpoint in the work directory'
     )
-    parser.add_argument('--amp', action='store_true', help='use automatic mixed precision, on a GPU or a processor with AMX')
+    parser.add_argument(
+        '--amp', action='store_true', help='use automatic mixed precision, on a GPU or a processor with AVX-512 BF16 or AMX'
+    )
     parser.add_argument('--seed', type=int, help="seed to use instead of the config's")
     add_run_arguments(parser)
 

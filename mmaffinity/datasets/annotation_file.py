@@ -1,11 +1,8 @@
 """Loading of annotation files; errors explain how to get or fix one."""
 
-import gc
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,18 +105,3 @@ def portable_name(name: str, prefix: str) -> str:
         )
     # Outside Windows, a backslash may be part of a name, so a name with one is first looked up unchanged.
     return name.replace('\\', '/') if '\\' in name and not os.path.exists(os.path.join(prefix, name)) else name
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would scan a growing heap again and again without finding garbage.
-
-    A large annotation file creates a million objects, and the scans take as long as the loading.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -13,16 +13,10 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from mmaffinity.structures import SEGMENTATION
+from mmaffinity.utils.garbage import collection_paused
 from mmaffinity.utils.wording import first_few
 
-from .annotation_file import (
-    LESIONS,
-    check_annotation_file,
-    collection_paused,
-    image_prefix,
-    load_annotation_file,
-    portable_name,
-)
+from .annotation_file import LESIONS, check_annotation_file, image_prefix, load_annotation_file, portable_name
 from .coco_checks import is_used, read_annotation, read_image, read_reference
 from .folds import Folds
 from .unreadable import UnreadablePolicy

@@ -236,7 +236,7 @@ test_dataloader = dict(
 )
 def test_misuse_raises_clear_errors(arguments, sentence, repo_root, tmp_path, monkeypatch, capsys):
     if '--amp' in arguments and (torch.cuda.is_available() or computes_bfloat16()):
-        pytest.skip('there is a GPU or AMX here, where --amp is right')
+        pytest.skip('this GPU or processor computes in lower precision, where --amp is right')
     monkeypatch.chdir(repo_root)
     monkeypatch.setattr(sys, 'argv', [*arguments, '--work-dir', str(tmp_path)])
     with pytest.raises(SystemExit) as stop:

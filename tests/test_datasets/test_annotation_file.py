@@ -1,9 +1,8 @@
-import gc
 from pathlib import Path
 
 import pytest
 
-from mmaffinity.datasets.annotation_file import LESIONS, SLICES, collection_paused, image_prefix, load_annotation_file
+from mmaffinity.datasets.annotation_file import LESIONS, SLICES, image_prefix, load_annotation_file
 
 
 def test_load(tmp_path):
@@ -64,23 +63,6 @@ def test_image_prefix():
     for wrong in (dict(), dict(seg='a'), dict(img='a', seg='b'), dict(img='a', img_path='b')):
         with pytest.raises(ValueError, match='one entry, img'):
             image_prefix(wrong, 'img')
-
-
-def test_garbage_collection_is_paused_and_resumed():
-    assert gc.isenabled()
-    with collection_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match='broken'), collection_paused():
-        raise ValueError('broken')
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with collection_paused():
-            pass
-        assert not gc.isenabled()  # unchanged
-    finally:
-        gc.enable()
 
 
 def test_unreadable_folder(tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ PARTS = ('backbone', 'neck', 'rpn_head.rpn_conv', 'roi_head.mask_head')
 
 
 def computes_bfloat16() -> bool:
-    """Return whether this processor has instructions for bfloat16 matrix products (AMX on x86)."""
-    return torch.cpu._is_amx_tile_supported()
+    """Return whether this processor has instructions for bfloat16 matrix products: AVX-512 BF16 or AMX on x86."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 @HOOKS.register_module()
