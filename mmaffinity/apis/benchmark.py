@@ -23,10 +23,12 @@ from torch import nn
 
 from mmaffinity import __version__
 from mmaffinity.checkpoints import build_model
+from mmaffinity.engine import train_in_bfloat16
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.cores import available_cores
 from mmaffinity.utils.device import find_device
+from mmaffinity.utils.memory import keep_freed_memory
 from mmaffinity.utils.references import resolve_references
 from mmaffinity.utils.timing import count_gflop, hardware, matrix_product_gflops, measure, threads
 
@@ -153,7 +155,11 @@ class Benchmark:
 
     def _train_job(self, batch_size: int) -> Callable[[], Any]:
         wrapper = copy.deepcopy(self.config.optim_wrapper)
-        if self.precision != 'float32':
+        if self.device.type == 'cpu':
+            keep_freed_memory()
+        if self.device.type == 'cpu' and self.precision == 'bfloat16':
+            train_in_bfloat16(self.model)
+        elif self.precision != 'float32':
             wrapper.update(type='AmpOptimWrapper', dtype=self.precision)
         optimizer = build_optim_wrapper(self.model, wrapper)
         slices = [phantom_slice(i, self.size) for i in range(batch_size)]

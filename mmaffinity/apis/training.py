@@ -13,6 +13,7 @@ from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_proc
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
 from mmaffinity.utils.config import check_data, own_config
+from mmaffinity.utils.memory import keep_freed_memory
 
 from .data_record import DataRecordHook, name_of_run, reads_files
 from .resumption import ResumeNotesHook, resume_run
@@ -81,6 +82,7 @@ def train_model(
         check_sources((cfg.get(loader) or {}).get('dataset'), cfg.model)
     check_writable(cfg.work_dir)
     join_processes(cfg, launcher)
+    keep_freed_memory()
     try:
         with plain_failures(f'the checkpoints in {cfg.work_dir} are intact: fix this, and continue with --resume'):
             runner = build_runner(cfg, verbose)

@@ -4,7 +4,7 @@ import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations i
 
 from .guards import missing_guards
 from .hooks.alternating_loss_hook import AlternatingLossHook
-from .hooks.bfloat16_hook import Bfloat16Hook, computes_bfloat16
+from .hooks.bfloat16_hook import Bfloat16Hook, computes_bfloat16, train_in_bfloat16
 from .hooks.checkpoint_guard_hook import CheckpointGuardHook
 from .hooks.epoch_seed_hook import EpochSeedHook
 from .hooks.finite_loss_hook import FiniteLossHook
@@ -43,4 +43,5 @@ __all__ = [
     'join_processes',
     'missing_guards',
     'newest_whole_checkpoint',
+    'train_in_bfloat16',
 ]

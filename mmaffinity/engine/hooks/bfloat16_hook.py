@@ -24,7 +24,7 @@ class Bfloat16Hook(Hook):
     """Run the forward passes of some submodules under ``torch.autocast`` in bfloat16 while training on a CPU.
 
     Weights, gradients, optimizer state, the outputs of each submodule and checkpoints remain float32. Validation is unaffected.
-    With AMX, a training step takes about half the time; docs/speed.md has measurements.
+    A training step takes about half the time with AMX; docs/speed.md has measurements.
 
     Args:
         parts: names of submodules; names that the model lacks are ignored.
@@ -34,12 +34,16 @@ class Bfloat16Hook(Hook):
         self.parts = tuple(parts)
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the forward methods of the submodules."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        modules = dict(model.named_modules())
-        for name in self.parts:
-            if name in modules:
-                _wrap(modules[name])
+        """Let the submodules compute in bfloat16."""
+        train_in_bfloat16(runner.model.module if is_model_wrapper(runner.model) else runner.model, self.parts)
+
+
+def train_in_bfloat16(model: nn.Module, parts: Sequence[str] = PARTS) -> None:
+    """Wrap the forward methods of submodules, as :class:`Bfloat16Hook` describes; names that the model lacks are ignored."""
+    modules = dict(model.named_modules())
+    for name in parts:
+        if name in modules:
+            _wrap(modules[name])
 
 
 def _wrap(module: nn.Module) -> None:

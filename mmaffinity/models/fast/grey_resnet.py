@@ -1,5 +1,6 @@
 """A faster ResNet for grayscale slices, with the same outputs."""
 
+import functools
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class GreyResNet(ResNet):
 
     * A single-channel slice stands for three equal channels: the first convolution uses its weights summed over the input
       channels, so that all of them are trained. ``SliceDataPreprocessor(num_channels=1)`` produces such slices.
+    * With an autograd graph, oneDNN computes the max pooling on CPUs, because torch does not vectorise it.
     * Without an autograd graph, features are channels last in memory, for which max pooling is vectorised on CPUs. A
       single-channel convolution is not vectorised, so the pixels are rearranged into four channels of half the size, and the
       kernel likewise. With a graph, the usual order is kept, because backward convolutions are slow in channels-last order.
@@ -40,7 +42,7 @@ class GreyResNet(ResNet):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map slices (N, 1, H, W), or (N, 3, H, W) as in any ResNet, to the outputs of the stages in ``out_indices``."""
         # ReLU after max pooling gives the same result as before it, for a quarter of the work.
-        x = self.maxpool(self._stem(x))
+        x = self._max_pool(self._stem(x))
         x = x if self.deep_stem else self.relu(x)
         outputs = []
         for i, name in enumerate(self.res_layers):
@@ -67,6 +69,11 @@ class GreyResNet(ResNet):
             return conv_norm(x, conv, self.norm1, weight, padding, stride)
         return self.norm1(F.conv2d(x, weight, conv.bias, stride, padding))
 
+    def _max_pool(self, x: Tensor) -> Tensor:
+        if not (x.requires_grad and x.device.type == 'cpu' and x.dtype in onednn_dtypes()):
+            return self.maxpool(x)
+        return self.maxpool(x.to_mkldnn()).to_dense()
+
     def _conv_norm(self, x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:
         return conv_norm(x, conv, norm) if self.fold_norm else norm(conv(x))
 
@@ -83,6 +90,14 @@ class GreyResNet(ResNet):
             identity = block.downsample(x)
         out += identity
         return block.relu(out)
+
+
+@functools.cache
+def onednn_dtypes() -> tuple[torch.dtype, ...]:
+    """Return the types in which oneDNN, which torch calls MKL-DNN, computes on this processor."""
+    if not torch.backends.mkldnn.is_available():
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
 
 
 def halve_resolution(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

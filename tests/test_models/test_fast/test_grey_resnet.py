@@ -10,7 +10,7 @@ from torch import nn
 
 from mmaffinity.models import GreyResNet
 from mmaffinity.models.fast.conv_norm import conv_norm
-from mmaffinity.models.fast.grey_resnet import halve_resolution
+from mmaffinity.models.fast.grey_resnet import halve_resolution, onednn_dtypes
 
 SETTINGS = dict(
     depth=18, base_channels=8, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2), norm_eval=False
@@ -86,6 +86,21 @@ def test_gradients_equal_mmdetections(training, options):
         torch.testing.assert_close(found, expected, msg=name)
     moved = any(p.abs().sum() for name, p in grey.named_buffers() if 'num_batches' in name)
     assert moved == training
+
+
+@pytest.mark.parametrize('dtype', onednn_dtypes())
+def test_max_pooling_by_onednn_equals_torchs(dtype):
+    """Also where several pixels share the largest value: the gradient belongs to the same one."""
+    grey = pair()[1]
+    x = torch.randint(-2, 3, (2, 64, 33, 30)).to(dtype)
+    given, reference = x.clone().requires_grad_(), x.clone().requires_grad_()
+    pooled, expected = grey._max_pool(given), grey.maxpool(reference)
+    assert 'Mkldnn' in type(pooled.grad_fn.next_functions[0][0]).__name__
+    assert torch.equal(pooled, expected) and pooled.dtype == dtype
+    weights = torch.randint(-8, 9, pooled.shape).to(dtype)  # small integers, whose sums are exact in any order
+    pooled.backward(weights)
+    expected.backward(weights)
+    assert torch.equal(given.grad, reference.grad)
 
 
 @torch.no_grad()
