@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, for its next allocations.
 
     The C library returns large blocks to the system, which fills every page with zeros when it hands it out again. A training
-    step frees and allocates the same blocks again and again: in steps of one slice of 512 x 512, this takes 8 % of the CPU time.
+    step frees and allocates the same blocks each time: with one slice of 512 x 512, this took 8 % of the CPU time.
     docs/speed.md has the measurement.
 
     Returns:
