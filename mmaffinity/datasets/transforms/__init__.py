@@ -4,6 +4,7 @@ import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations i
 
 from .cropping import CropToBodyBox
 from .formatting import PackSliceInputs
+from .kernels import RandomKernel
 from .loading import LoadCTSlice, LoadCTSliceFromArray
 from .stored_rois import LoadStoredRoIs
 from .windowing import RandomWindow
@@ -14,5 +15,6 @@ __all__ = [
     'LoadCTSliceFromArray',
     'LoadStoredRoIs',
     'PackSliceInputs',
+    'RandomKernel',
     'RandomWindow',
 ]
