@@ -203,21 +203,6 @@ def test_config_object_with_overrides(model):
     assert len(list(inferencer(to_grey(chest())))) == 1
 
 
-def test_config_that_crops_to_body_boxes_is_rejected(model):
-    """A scan has no list with body boxes, and such a model was not trained on whole slices."""
-    config = Config.fromfile(model[0])
-    loader = config.test_dataloader
-    loader.dataset = dict(
-        type='SliceDataset',
-        ann_file='a.json',
-        pipeline=[dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')],
-    )
-    with pytest.raises(ValueError, match='needs slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
-        prediction_transforms(config)
-    loader.dataset.pipeline[1].required = False
-    assert [transform['type'] for transform in prediction_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
-
-
 def test_invalid_arguments(tmp_path, model):
     config, checkpoint = model
     with pytest.raises(FileNotFoundError, match='absent.py'):
