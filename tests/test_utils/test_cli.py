@@ -76,3 +76,28 @@ def _running(pid):
             return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
     except OSError:
         return False
+
+
+def test_exit_codes(capsys, monkeypatch):
+    def fail(error):
+        raise error
+
+    monkeypatch.delenv('MMAFFINITY_TRACEBACK', raising=False)
+    assert run_tool(lambda: None) == 0 and run_tool(lambda: 1) == 1
+    for error, code, message in (
+        (ValueError('no slices'), 2, 'error: no slices'),
+        (FileExistsError('an earlier result'), 2, 'error: an earlier result'),
+        (KeyboardInterrupt(), 130, 'interrupted'),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run_tool(lambda error=error: fail(error))
+        assert ended.value.code == code and capsys.readouterr().err == f'{message}\n'
+    with pytest.raises(RuntimeError, match='a bug'):  # with its traceback
+        run_tool(lambda: fail(RuntimeError('a bug')))
+
+
+def test_later_options_override_earlier_ones():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    words = ['--cfg-options', 'a=1', 'b=2', '--cfg-options', 'a=3']
+    assert parser.parse_args(words).cfg_options == {'a': 3, 'b': 2}

@@ -9,7 +9,7 @@ import time
 import pytest
 from plan_helpers import fork_commands, small_options, write_plan
 
-from mmaffinity.apis.plans import collect, local, read_plan, run_locally
+from mmaffinity.apis.plans import local, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
 from mmaffinity_cli import main
 
@@ -141,9 +141,7 @@ runs = [dict(name='c8', config='affinity_c8_phantom', data='cncb_ncov', folds=2,
         assert 'in both train and test' in log and 'mmaffinity train' not in log
 
 
-def test_nothing_to_report(tmp_path, tiny_phantom):
+def test_invalid_number_of_jobs(tmp_path, tiny_phantom):
     plan = read_plan(write_plan(tmp_path / 'study.py', TEXT), tiny_phantom)
-    with pytest.raises(ValueError, match='no run in .* has finished'):
-        collect(PlanFolder(plan, tmp_path / 'out'))
     with pytest.raises(ValueError, match='--jobs must be at least 1, not 0'):
         run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
