@@ -5,9 +5,7 @@ import hashlib
 import json
 import os
 import re
-import runpy
 import shutil
-import sys
 from collections import defaultdict
 
 import cv2
@@ -312,22 +310,6 @@ def test_any_number_of_slices_per_patient(per):
     plan = plan_phantom(PhantomSettings(**{**SMALL, 'slices_per_patient': per}))
     assert len({row.image for row in plan}) == len(plan) == sum(SMALL[split] for split in LISTS if split != 'slices_selected')
     assert all(0.1 < row.level < 0.9 for row in plan)
-
-
-def test_tool(phantom, tmp_path, repo_root, monkeypatch, capsys):
-    folder, _ = phantom
-    tool = str(repo_root / 'tools' / 'dataset_converters' / 'phantom.py')
-    options = [text for key, value in SMALL.items() for text in ('--' + key.replace('_', '-'), str(value))]
-    monkeypatch.setattr(sys, 'argv', [tool, str(tmp_path / 'out'), *options])
-    runpy.run_path(tool, run_name='__main__')
-    printed = capsys.readouterr()
-    assert 'slices_test: 9 slices of 3 patients (3 Normal, 3 CP, 3 COVID-19)' in printed.out
-    assert 'drawing: 69 of 69 slices' in printed.err
-    assert digests(tmp_path / 'out') == digests(folder)
-    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--size', '128'])
-    with pytest.raises(SystemExit, match='2'):
-        runpy.run_path(tool, run_name='__main__')
-    assert re.search(r'error: .* other settings \(size 96 -> 128\)', capsys.readouterr().err)
 
 
 def test_classes_are_in_the_order_of_the_labels():
