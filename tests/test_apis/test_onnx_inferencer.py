@@ -1,4 +1,4 @@
-"""Export, and prediction with the exported model in a process without torch, with the same results as torch."""
+"""Prediction with an exported model, also in a process without torch, with the same results as torch."""
 
 import json
 import os

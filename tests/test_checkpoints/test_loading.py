@@ -1,4 +1,4 @@
-"""Loading of checkpoints: nothing in them runs, and mismatches are reported."""
+"""Loading of checkpoints: nothing in them runs."""
 
 import os
 import pickle

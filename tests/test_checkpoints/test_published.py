@@ -1,4 +1,4 @@
-"""Conversion of published checkpoints and back, and rejection of other files."""
+"""Conversion of published checkpoints and back."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Reading configs: invalid overrides and the errors that tools report."""
+"""Reading configs: their names, and invalid overrides."""
 
 from pathlib import Path
 
