@@ -36,7 +36,7 @@ def test_runs_differences_data_and_versions(two, tmp_path):
     entry = dict(ann_files=['annotations/slices_test.json'], num=1, synthetic=False, sha256='f00d')
     content = dict(lists=dict(classification=entry), versions=dict(torch='2.9'), data_fingerprint=dict(content_sha256='beef'))
     (folder.of('a') / 'results.json').write_text(json.dumps(content))
-    (folder.of('a') / 'training_data.json').write_text('{"train": {"content_sha256": "cafe"}}')
+    (folder.of('a') / 'data_fingerprint.json').write_text('{"train": {"content_sha256": "cafe"}}')
     text = page_text(folder, [], {'b': 'train failed: a | b'})
     assert '\n| a | affinity_c8_phantom | 0 | done |\n' in text
     assert '\n| b | affinity_c8_phantom_ictcf | 0 | train failed: a \\| b |\n' in text
