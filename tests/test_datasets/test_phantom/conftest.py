@@ -1,0 +1,14 @@
+"""A phantom, written once."""
+
+import pytest
+from phantom_helpers import SMALL
+
+from mmaffinity.datasets.phantom import (
+    write_phantom,
+)
+
+
+@pytest.fixture(scope='module')
+def phantom(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data') / 'phantom'
+    return folder, write_phantom(folder, **SMALL)
