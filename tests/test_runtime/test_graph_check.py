@@ -42,6 +42,10 @@ def huge(model):
     model.graph.initializer.add(name='huge', dims=[2**31, 2**31], data_type=1)
 
 
+def many_dimensions(model):
+    model.graph.initializer.add(name='deep', dims=[2**62] * 200_000, data_type=1)
+
+
 def two_graphs(model):
     return model.SerializeToString() + onnx.ModelProto(graph=onnx.GraphProto(name='second')).SerializeToString()
 
@@ -57,6 +61,7 @@ KINDS = {
     'training graph': (lambda m: m.training_info.add(), 'training graph'),
     'sparse weights': (sparse, 'sparse'),
     'huge tensor': (huge, 'elements'),
+    'many dimensions': (many_dimensions, 'a tensor of 200000 dimensions; at most 16 are allowed'),
     'two graphs': (two_graphs, 'two graphs'),
 }
 
@@ -103,6 +108,12 @@ def test_content_the_quantiser_does_not_write_is_rejected(change, message, expor
     (tmp_path / 'evil.onnx').write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match=f'evil.onnx .*{message}'):
         read_model_file(tmp_path / 'evil.onnx')
+
+
+@pytest.mark.parametrize('versions', [b'', b'\x11\x12'])
+def test_operator_set_without_a_single_version_is_rejected(versions):
+    with pytest.raises(ValueError, match=f'is damaged: {len(versions)} versions of the standard operators'):
+        inspect(b'\x42' + bytes([2 + len(versions)]) + b'\x12' + bytes([len(versions)]) + versions)
 
 
 @settings(max_examples=150)
