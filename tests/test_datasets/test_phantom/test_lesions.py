@@ -5,10 +5,8 @@ from collections import defaultdict
 import numpy as np
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import (
-    draw_slice,
-    make_patient,
-)
+from mmaffinity.datasets.phantom import draw_slice, make_patient
+from mmaffinity.datasets.phantom.lesions import lesions_at
 
 LEVELS = (0.2, 0.5, 0.8)
 
@@ -62,3 +60,19 @@ def test_lesions_exceed_the_minimum_area_of_the_converters():
         _, mask = draw_slice(make_patient(5, number, 1 + number % 2), 0.3 + 0.07 * number, 256)
         labels, count = ndimage.label(mask > 1, np.ones((3, 3)))
         assert count and min(ndimage.sum_labels(mask > 1, labels, range(1, count + 1))) > 100
+
+
+def test_disease_is_visible_at_every_level():
+    """Common pneumonia in one lesion at least, COVID-19 in both lungs."""
+    for number in range(8):
+        for level in np.linspace(0, 1, 21):
+            assert lesions_at(make_patient(6, number, 1), level)
+            assert {lesion.side for lesion, _ in lesions_at(make_patient(6, number, 2), level)} == {-1, 1}
+    assert lesions_at(make_patient(6, 0, 0), 0.5) == []
+
+
+def test_lesions_that_reach_a_level_have_their_own_radius_there():
+    patient = make_patient(6, 1, 1)
+    lesion = patient.lesions[0]
+    found = dict((one.key, radius) for one, radius in lesions_at(patient, lesion.level))
+    assert found[lesion.key] == lesion.radius

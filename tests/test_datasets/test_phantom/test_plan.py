@@ -6,12 +6,7 @@ from collections import defaultdict
 import pytest
 from phantom_helpers import SMALL, rows
 
-from mmaffinity.datasets.phantom import (
-    LISTS,
-    PhantomSettings,
-    plan_phantom,
-    write_phantom,
-)
+from mmaffinity.datasets.phantom import LISTS, PhantomSettings, plan_phantom, write_phantom
 
 
 def test_lists_have_the_real_formats(phantom):

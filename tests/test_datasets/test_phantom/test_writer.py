@@ -13,12 +13,7 @@ import pytest
 from phantom_helpers import FEW, SMALL, digests, rows
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import (
-    LISTS,
-    PhantomSettings,
-    plan_phantom,
-    write_phantom,
-)
+from mmaffinity.datasets.phantom import LISTS, PhantomSettings, plan_phantom, write_phantom
 
 
 def classification_file(folder, name):

@@ -1,11 +1,8 @@
-"""Faults planted in a correct data set, one per check: each is found and named, and nothing else is."""
+"""A verification of correct data, and one of the lists alone."""
 
 import shutil
 
-import pytest
-
 from mmaffinity.datasets.verification import verify_config
-from mmaffinity.utils.wording import plural
 
 
 def test_clean_data_has_no_findings(bench):
@@ -38,16 +35,3 @@ def test_lists_only_reads_no_file(bench):
     assert {finding.check for finding in report.findings} == {'shared-patients', 'shared-scans'}
     assert report.reading is None and 'no files were read' in report.sentences()[-1]
     assert all(row['content_sha256'] is None for row in report.datasets)
-
-
-@pytest.mark.parametrize(
-    'count, noun, verb, words',
-    [
-        (1, 'slice', 'is', '1 slice is'),
-        (2, 'box', '', '2 boxes'),
-        (3, 'copy', 'has', '3 copies have'),
-        (0, 'scan', '', '0 scans'),
-    ],
-)
-def test_plural(count, noun, verb, words):
-    assert plural(count, noun, verb) == words
