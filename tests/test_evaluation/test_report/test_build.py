@@ -1,4 +1,4 @@
-"""The report's figures against scikit-learn and by hand, and every undefined value."""
+"""The whole report: every figure within its interval, external systems, and what is left out."""
 
 import pytest
 from report_helpers import CLASSES, RESAMPLES, cell, lesion_records, no_nan, report_of, slice_records, table, write_results
@@ -6,7 +6,7 @@ from report_helpers import CLASSES, RESAMPLES, cell, lesion_records, no_nan, rep
 from mmaffinity.evaluation.report import build_report, load_runs
 from mmaffinity.evaluation.report.runs import SliceRun
 
-metrics = pytest.importorskip('sklearn.metrics')
+pytest.importorskip('sklearn.metrics')
 
 
 def test_every_figure_lies_within_its_interval(two_runs):

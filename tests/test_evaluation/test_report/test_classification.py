@@ -7,7 +7,7 @@ from report_helpers import cell, report_of, slice_records, table, write_results
 from mmaffinity.evaluation.functional import classification_report
 from mmaffinity.evaluation.report import load_runs
 
-metrics = pytest.importorskip('sklearn.metrics')
+pytest.importorskip('sklearn.metrics')
 
 
 def test_scans_and_patients(two_runs):

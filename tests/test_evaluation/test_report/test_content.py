@@ -6,7 +6,7 @@ from report_helpers import cell, report_of, slice_records, table, write_results
 from mmaffinity.evaluation.report import load_runs
 from mmaffinity.evaluation.report.published import PAPER_TABLES
 
-metrics = pytest.importorskip('sklearn.metrics')
+pytest.importorskip('sklearn.metrics')
 
 
 def test_best_in_bold_among_ours_and_published_rows_marked(two_runs):
@@ -32,3 +32,13 @@ def test_segmentation_and_paired_differences(two_runs):
     same = report_of(two_runs[0], write_results(two_runs[0].parent / 'copy', slice_records(240, 40, quality=1.5)))
     nothing = table(same, 'table4_differences').rows[0].cells['f1']
     assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)
+
+
+def test_runs_with_other_resamples_are_not_compared(tmp_path):
+    """The slices of one list, whose patients only one of the results files names."""
+    records = slice_records(60, 12)
+    unknown = [{**record, 'patient_id': None} for record in slice_records(60, 12, model_seed=1)]
+    report = report_of(write_results(tmp_path / 'a', records), write_results(tmp_path / 'b', unknown))
+    patients = len({record['patient_id'] for record in records})
+    assert f'bootstrap resamples of {patients} patients or 60 slices.' in table(report, 'table4').caption
+    assert not any(one.key.endswith('_differences') for one in report.tables)

@@ -22,10 +22,10 @@ def test_outputs_are_those_of_the_chosen_stages():
     """Each stage of VGG-11 ends in a max pooling, which halves the sides."""
     torch.manual_seed(0)
     x = torch.rand(1, 3, 64, 96)
-    vgg = SliceVGG(depth=11).eval()
+    vgg = SliceVGG(depth=11)
     (last,) = vgg(x)
     assert last.shape == (1, 512, 2, 3)
-    several = SliceVGG(depth=11, out_indices=(1, 4)).eval()
+    several = SliceVGG(depth=11, out_indices=(1, 4))
     several.load_state_dict(vgg.state_dict())
     early, late = several(x)
     assert early.shape == (1, 128, 16, 24) and torch.equal(late, last)
