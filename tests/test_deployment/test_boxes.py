@@ -50,6 +50,13 @@ def test_other_coders_are_rejected(coder):
         BoxDecoder(coder, SIZE, SIZE)
 
 
+def test_means_are_added_to_deltas():
+    coder = DeltaXYWHBBoxCoder(target_means=(0.1, -0.2, 0.3, 0.0), target_stds=(0.5, 0.5, 0.25, 0.25))
+    (boxes,), deltas = some_boxes(1), torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
+    expected = decode_by_hand(boxes, deltas + torch.tensor([0.2, -0.4, 1.2, 0.0]), (SIZE, SIZE), (0.5, 0.5, 0.25, 0.25))
+    torch.testing.assert_close(BoxDecoder(coder, SIZE, SIZE)(boxes, deltas).double(), expected, rtol=1e-4, atol=1e-3)
+
+
 def test_overlaps_are_those_of_all_pairs():
     boxes = some_boxes()
     boxes[1, 3] = boxes[1, 7]

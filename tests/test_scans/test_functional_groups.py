@@ -36,6 +36,7 @@ def test_entries_of_the_used_macros_are_read_by_keyword():
         PixelMeasures=dict(PixelSpacing=[0.8, 0.7], SliceThickness=None),
         PixelValueTransformation=dict(RescaleSlope=2, RescaleType='HU'),
         FrameContent=dict(StackID='1', InStackPositionNumber=3, FrameComments='not used'),
+        CTReconstruction=dict(ConvolutionKernel=''),
         IrradiationEventIdentification=dict(KVP=120),  # a macro that is not used
     )
     values = group_values(data)
