@@ -23,6 +23,7 @@ BATCHED_OPTIONS = (
 )
 ALIGN_OPTIONS = tuple(itertools.product(((3, 2), 5), (0, 2, 3), ('avg', 'max'), (False, True)))
 SCALE = 1 / 12
+HEIGHT, WIDTH, STRIDE = 24, 32, 16  # of :func:`features`: cells, and pixels per cell
 
 
 def boxes_of(kind: str, num: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -64,6 +65,34 @@ def map_and_rois(channels: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
     )
     boxes = torch.cat([boxes, special])
     return features, torch.cat([torch.arange(len(boxes))[:, None] % 2, boxes], 1)
+
+
+def features(images: int = 2, channels: int = 6, dtype: torch.dtype = torch.float32, channels_last: bool = False) -> Tensor:
+    """Maps (images, channels, HEIGHT, WIDTH)."""
+    x = torch.randn(images, channels, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last) if channels_last else x
+
+
+def random_rois(num: int = 60, images: int = 2, size: float = 120.0, seed: int = 1) -> Tensor:
+    """RoIs of all sizes, some across the border, some far outside, and the awkward ones by name."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(num, 2, generator=generator) * torch.tensor([WIDTH + 4.0, HEIGHT + 4.0]) * STRIDE - 2 * STRIDE
+    extent = torch.rand(num, 2, generator=generator) ** 2 * size
+    boxes = torch.cat([corner, corner + extent], 1)
+    awkward = torch.tensor(
+        [
+            [0.0, 0.0, WIDTH * STRIDE, HEIGHT * STRIDE],
+            [50.0, 60.0, 50.0, 60.0],
+            [-900.0, -900.0, -800.0, -800.0],
+            [WIDTH * STRIDE, HEIGHT * STRIDE, WIDTH * STRIDE, HEIGHT * STRIDE],
+            [-40.0, -40.0, 900.0, 900.0],
+            [32.0, 48.0, 33.0, 300.0],
+            [160.0, 160.0, 176.0, 176.0],
+            [80.0, 90.0, 60.0, 70.0],
+        ]
+    )
+    boxes = torch.cat([boxes, awkward])
+    return torch.cat([torch.arange(len(boxes))[:, None] % images, boxes], 1)
 
 
 def record() -> None:

@@ -1,4 +1,4 @@
-"""Results files of synthetic runs, as ``tools/test.py --out`` writes them."""
+"""Results files of synthetic runs, as ``tools/test.py --out`` writes them, and what a report says of them."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmaffinity.evaluation.functional.bootstrap import Estimate
+from mmaffinity.evaluation.report import Report, build_report, load_runs
+from mmaffinity.evaluation.report.tables import Table
+
 CLASSES = ('Normal', 'CP', 'COVID-19')
+RESAMPLES = 60
 
 
 def slice_records(
@@ -99,3 +104,27 @@ def write_results(
         )
     )
     return folder
+
+
+def report_of(*folders: Path, **options: object) -> Report:
+    slices, lesions, notes = load_runs(folders)
+    return build_report(slices, lesions, options.pop('num_resamples', RESAMPLES), notes=notes, **options)
+
+
+def table(report: Report, key: str) -> Table:
+    return next(table for table in report.tables if table.key == key)
+
+
+def cell(report: Report, key: str, metric: str, row: int = 0) -> Estimate:
+    return table(report, key).rows[row].cells[metric]
+
+
+def no_nan(report: Report) -> None:
+    """Check that every undefined value has a note."""
+    for one in report.tables:
+        text = one.markdown()
+        assert 'nan' not in text.lower().replace('dominant', ''), text
+        for row in one.rows:
+            for estimate in row.cells.values():
+                assert estimate.value is None or np.isfinite(estimate.value)
+                assert estimate.value is not None or estimate.note, (one.key, row.name)

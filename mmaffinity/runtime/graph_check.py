@@ -13,6 +13,7 @@ TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 
 DIMS, EXTERNAL_DATA, DATA_LOCATION = 1, 13, 14
 
 MAX_ELEMENTS = 2**27  # per tensor; the largest weight of the models here has 1.6 million
+MAX_DIMENSIONS = 16  # per tensor; weights of convolutions have 4
 STANDARD = ('', 'ai.onnx')
 # Operators that the exporter writes, including those of quantised models. None opens a file or runs another graph.
 OPERATORS = frozenset(
@@ -70,7 +71,10 @@ def inspect(content: bytes) -> Contents:
             domain = text(parts[1]) if 1 in parts else ''
             if domain not in STANDARD:
                 raise ValueError(f'needs operators of {domain!r}; only standard ONNX operators are allowed')
-            opset = integers(parts.get(2, 0))[0]
+            versions = integers(parts.get(2, 0))
+            if len(versions) != 1:
+                raise ValueError(f'is damaged: {len(versions)} versions of the standard operators')
+            opset = versions[0]
         elif number in (TRAINING, FUNCTIONS):
             raise ValueError(
                 f'contains {"a training graph" if number == TRAINING else "functions"}, which exported models do not'
@@ -124,6 +128,8 @@ def _check_tensor(tensor: memoryview) -> None:
             dims += integers(value)
         elif number == EXTERNAL_DATA or number == DATA_LOCATION and value != 0:
             raise ValueError('stores weights in another file, which is not supported: export it as a single file')
+    if len(dims) > MAX_DIMENSIONS:  # before their product, which would take minutes for a million of them
+        raise ValueError(f'contains a tensor of {len(dims)} dimensions; at most {MAX_DIMENSIONS} are allowed')
     if prod(dims) > MAX_ELEMENTS:
         raise ValueError(f'contains a tensor of shape {dims}; at most {MAX_ELEMENTS} elements are allowed')
 

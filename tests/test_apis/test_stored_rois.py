@@ -12,7 +12,6 @@ from model_helpers import NARROW
 from mmaffinity.apis import test_model, train_model
 from mmaffinity.apis.stored_rois import extract_rois, merge_head
 from mmaffinity.checkpoints import load_checkpoint
-from mmaffinity.models import RoISliceClassifier
 from mmaffinity.utils.config import load_config
 
 SMALL = {
@@ -163,8 +162,6 @@ def test_invalid_arguments(repo_root, roots, detector, stored, tmp_path):
         extract_rois(repo_root / 'configs/public/affinity_c8_from_scratch.py', weights, tmp_path / 'rois')
     with pytest.raises(ValueError, match='slice head of .* does not match'):
         merge_head(config, weights, weights, tmp_path / 'joined.pth')
-    with pytest.raises(ValueError, match="frozen_parts names 'affinity'"):
-        RoISliceClassifier(head_config(repo_root, roots, stored).model.roi_head, ['affinity'])
     with pytest.raises(FileNotFoundError, match='mmaffinity rois extract'):
         train_model(head_config(repo_root, roots, tmp_path), tmp_path / 'run', verbose=False)
     assert not (tmp_path / 'joined.pth').exists() and not (tmp_path / 'rois').exists()

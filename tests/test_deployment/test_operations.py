@@ -1,8 +1,8 @@
-"""The operations of the graph and the selection of RoIs, against the single-slice forms."""
+"""The operations of the graph, against the single-slice forms."""
 
 import torch
 
-from mmaffinity.deployment.boxes import compact, descending
+from mmaffinity.deployment.boxes import descending
 from mmaffinity.deployment.operations import best, kept_by_nms
 from mmaffinity.ops import nms
 
@@ -22,13 +22,6 @@ def test_batched_suppression_equals_that_of_each_list():
         expected = candidates[nms(boxes[row, candidates], ranks[row, candidates], 0.3, max_num=5)[1]]
         assert kept[row].nonzero().squeeze(1).tolist() == sorted(expected.tolist())
     assert kept.sum(1).tolist() == [5, 5, 5]
-
-
-def test_kept_entries_move_to_the_front_in_order():
-    kept = torch.tensor([[0.0, 1, 0, 1, 1], [0, 0, 0, 0, 1]])
-    index, valid = compact(kept, descending(kept), 3)
-    assert index[0].tolist() == [1, 3, 4] and index[1, 0] == 4
-    assert valid.tolist() == [[True, True, True], [True, False, False]]
 
 
 def test_ties_are_broken_by_index():

@@ -1,11 +1,9 @@
-"""Untrusted ONNX files: anything the exporter does not write is rejected before a runtime opens it, naming the file."""
+"""Untrusted ONNX files: changed models, wrong descriptions and other files are rejected before a runtime opens them."""
 
 import json
 import os
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmaffinity.runtime import model_file, read_model_file
 from mmaffinity.runtime.graph_check import OPERATORS, inspect
@@ -30,49 +28,7 @@ def described(change):
     return apply
 
 
-def external(model, location='../../secret'):
-    tensor = model.graph.initializer[0]
-    tensor.ClearField('raw_data')
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key='location', value=location)
-
-
-def external_in_attribute(model):
-    node = model.graph.node.add(op_type='Constant', output=['x'])
-    tensor = onnx.TensorProto(dims=[1], data_type=1)
-    tensor.external_data.add(key='location', value='/etc/passwd')
-    node.attribute.append(onnx.helper.make_attribute('value', tensor))
-
-
-def with_subgraph(model):
-    node = model.graph.node.add(op_type='Add', output=['x'])
-    node.attribute.append(onnx.helper.make_attribute('body', onnx.GraphProto()))
-
-
-def sparse(model):
-    model.graph.sparse_initializer.add(dims=[2])
-
-
-def huge(model):
-    model.graph.initializer.add(name='huge', dims=[2**31, 2**31], data_type=1)
-
-
-def two_graphs(model):
-    return model.SerializeToString() + onnx.ModelProto(graph=onnx.GraphProto(name='second')).SerializeToString()
-
-
 KINDS = {
-    'external data': (external, 'another file'),
-    'external data in an attribute': (external_in_attribute, 'another file'),
-    'custom domain': (lambda m: m.opset_import.add(domain='com.evil', version=1), 'com.evil'),
-    'custom operator': (lambda m: m.graph.node.add(op_type='Run', domain='com.evil'), 'com.evil.Run'),
-    'unknown operator': (lambda m: m.graph.node.add(op_type='If'), 'operator If'),
-    'graph in an operator': (with_subgraph, 'graph'),
-    'function': (lambda m: m.functions.add(name='f', domain='x'), 'functions'),
-    'training graph': (lambda m: m.training_info.add(), 'training graph'),
-    'sparse weights': (sparse, 'sparse'),
-    'huge tensor': (huge, 'elements'),
-    'two graphs': (two_graphs, 'two graphs'),
     'changed weight': (
         lambda m: setattr(m.graph.initializer[0], 'raw_data', b'\1' + m.graph.initializer[0].raw_data[1:]),
         'SHA-256',
@@ -95,7 +51,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_content_the_exporter_does_not_write_is_rejected(kind, proto, tmp_path):
+def test_changed_models_and_descriptions_are_rejected(kind, proto, tmp_path):
     change, message = KINDS[kind]
     model = onnx.ModelProto()
     model.CopyFrom(proto)
@@ -119,21 +75,11 @@ def test_quantised_models_are_accepted(exported_int8):
     assert found.description['precision'] == 'int8' and found.outputs[0] == 'boxes' and inspect(found.content).quantized
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda m: m.graph.node.add(op_type='QLinearConv', domain='com.microsoft'), 'com.microsoft.QLinearConv'),
-        (lambda m: m.graph.node.add(op_type='ConvInteger'), 'operator ConvInteger'),
-        (lambda m: m.opset_import.add(domain='com.microsoft', version=1), 'com.microsoft'),
-        (external, 'another file'),
-        (described(lambda d: d.update(precision='float32')), 'claims precision float32'),
-    ],
-)
-def test_content_the_quantiser_does_not_write_is_rejected(change, message, exported_int8, tmp_path):
+def test_quantised_model_that_claims_float32_is_rejected(exported_int8, tmp_path):
     model = onnx.load(exported_int8)
-    change(model)
+    described(lambda d: d.update(precision='float32'))(model)
     (tmp_path / 'evil.onnx').write_bytes(model.SerializeToString())
-    with pytest.raises(ValueError, match=f'evil.onnx .*{message}'):
+    with pytest.raises(ValueError, match='evil.onnx .*claims precision float32'):
         read_model_file(tmp_path / 'evil.onnx')
 
 
@@ -158,16 +104,3 @@ def test_missing_files_folders_and_pipes(tmp_path):
     os.mkfifo(tmp_path / 'pipe.onnx')
     with pytest.raises(ValueError, match='not a regular file'):
         read_model_file(tmp_path / 'pipe.onnx')
-
-
-@settings(max_examples=150)
-@given(st.data())
-def test_damaged_files_are_read_or_rejected(exported, data):
-    content = bytearray(exported[2].read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    content = content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
-    try:
-        inspect(bytes(content))
-    except ValueError:
-        pass

@@ -15,6 +15,8 @@ from mmaffinity.utils.wording import first_and_rest, first_few, plural
         ((2, 'slice', 'is'), '2 slices are'),
         ((1, 'patient', 'has'), '1 patient has'),
         ((2, 'slice class'), '2 slice classes'),
+        ((1, 'slice', 'is'), '1 slice is'),
+        ((3, 'copy', 'has'), '3 copies have'),
         ((2, 'entry'), '2 entries'),
         ((2, 'array'), '2 arrays'),
         ((3, 'box'), '3 boxes'),

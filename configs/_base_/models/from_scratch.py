@@ -3,7 +3,8 @@
 # The feature map has half the stride, 8 pixels: as many cells across the body as the paper's 512 x 512 slices have at 16,
 # without the cost of upsampling slices that have no finer detail. Anchors cover lesion sizes of 5 to 100 pixels. A box counts
 # as a lesion from an IoU of 0.5 (paper: 0.75, which few boxes reach early on), and boxes have a larger loss weight. At most
-# 32 RoIs per slice train the mask head (paper: 192), which would otherwise take most of a step's time.
+# 32 RoIs per slice train the mask head (paper: 192), which would otherwise take most of a step's time. Lesions are connected
+# components and do not overlap, so of two boxes with an IoU above 0.2, the one with the lower score is dropped (paper: 0.5).
 from_scratch = dict(
     # Data sets that mix scanners and windows have no common mean. This setting also needs no statistics.
     data_preprocessor=dict(normalization='slice', statistics=None),
@@ -21,4 +22,5 @@ from_scratch = dict(
         rpn=dict(assigner=dict(pos_iou_thr=0.5)),
         rcnn=dict(assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5), sampler=dict(num=128, pos_fraction=0.25)),
     ),
+    test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.2))),
 )

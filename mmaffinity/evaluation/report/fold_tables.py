@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from ..functional.bootstrap import Estimate
@@ -36,11 +37,19 @@ def fold_tables(runs: Sequence[SliceRun | LesionRun]) -> list[Table]:
             first='fold',
         )
         for index, metrics in run.fold_metrics.items():
-            table.rows.append(Row(str(index), RUN, {column.metric: Estimate(metrics.get(column.metric)) for column in columns}))
+            table.rows.append(
+                Row(str(index), RUN, {column.metric: _estimate(metrics.get(column.metric)) for column in columns})
+            )
         cells = {column.metric: spread([row.cells[column.metric] for row in table.rows], 'folds') for column in columns}
         table.rows.append(Row('all', SEEDS, {metric: cell for metric, cell in cells.items() if cell is not None}))
         tables.append(table)
     return tables
+
+
+def _estimate(value: Any) -> Estimate:
+    if isinstance(value, (int, float)) and isfinite(value):
+        return Estimate(value)
+    return Estimate(None, note='undefined on the slices of this fold')
 
 
 def _columns(fold_metrics: dict[int, dict[str, Any]]) -> list[Column]:

@@ -70,7 +70,8 @@ class GreyResNet(ResNet):
         return self.norm1(F.conv2d(x, weight, conv.bias, stride, padding))
 
     def _max_pool(self, x: Tensor) -> Tensor:
-        if not (x.requires_grad and x.device.type == 'cpu' and x.dtype in onednn_dtypes()):
+        by_onednn = x.requires_grad and x.device.type == 'cpu' and x.dtype in onednn_dtypes()
+        if not by_onednn or torch.compiler.is_compiling():  # also true during export
             return self.maxpool(x)
         return self.maxpool(x.to_mkldnn()).to_dense()
 

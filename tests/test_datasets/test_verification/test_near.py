@@ -124,3 +124,10 @@ def test_a_further_condition_and_a_limit():
     assert len(pairs.places) == len(pairs.bits) == 30 and pairs.cut
     none = Thumbnails([])
     assert none.near(many, Near()).places.shape == many.near(none, Near()).places.shape == (0, 2)
+
+
+def test_near_is_checked_first():
+    with pytest.raises(ValueError, match='it must be within 0..15'):
+        Near(radius=16)
+    with pytest.raises(ValueError, match='at most 1'):
+        Near(correlation=1.5)

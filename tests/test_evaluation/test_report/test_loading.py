@@ -99,24 +99,6 @@ def test_duplicate_results_are_rejected(tmp_path):
             load_runs(places)
 
 
-@pytest.mark.parametrize(
-    'field, value',
-    [
-        ('scores', [float('nan')] * 3),
-        ('scores', [1.5, 0, 0]),
-        ('scores', [-0.1, 0, 0]),
-        ('scores', ['x', 0, 0]),
-        ('logits', [float('inf'), 0, 0]),
-    ],
-)
-def test_invalid_probabilities_name_their_slice(tmp_path, field, value):
-    records = json.loads(json.dumps(RECORDS))
-    records[4][field] = value
-    with pytest.raises(ValueError, match='x' if 'x' in value else records[4]['rel_path']) as error:
-        load_runs([write_results(tmp_path, records)])
-    assert 'results.json' in str(error.value)
-
-
 @pytest.mark.parametrize('value', [-1, float('nan'), None, 'x'])
 def test_an_undefined_coco_ap_is_none(tmp_path, value):
     metrics = {'coco/segm_mAP': value, 'coco/segm_mAP_50': 0.5}

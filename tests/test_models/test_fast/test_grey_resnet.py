@@ -9,7 +9,6 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmaffinity.models import GreyResNet
-from mmaffinity.models.fast.conv_norm import conv_norm
 from mmaffinity.models.fast.grey_resnet import halve_resolution, onednn_dtypes
 
 SETTINGS = dict(
@@ -150,20 +149,3 @@ def test_frozen_stages_and_registry():
 def test_halved_resolution(size):
     x, weight = torch.randn(2, 1, *size, dtype=torch.float64), torch.randn(3, 1, 7, 7, dtype=torch.float64)
     torch.testing.assert_close(F.conv2d(*halve_resolution(x, weight)), F.conv2d(x, weight, stride=2, padding=3))
-
-
-@pytest.mark.parametrize('bias', [True, False])
-@pytest.mark.parametrize(
-    'norm',
-    [nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False), nn.GroupNorm(2, 4), nn.BatchNorm2d(4, track_running_stats=False)],
-)
-@pytest.mark.parametrize('training', [True, False])
-def test_conv_norm(norm, bias, training):
-    torch.manual_seed(0)
-    conv = nn.Conv2d(6, 4, 3, stride=2, padding=1, bias=bias, groups=2).double()
-    norm = norm.double().train(training)
-    if getattr(norm, 'running_var', None) is not None:
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 2)
-    x = torch.randn(2, 6, 9, 9, dtype=torch.float64)
-    torch.testing.assert_close(conv_norm(x, conv, norm), norm(conv(x)))
