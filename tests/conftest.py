@@ -206,6 +206,18 @@ def made_once(tmp_path_factory, name: str, make) -> Path:
 
 
 @pytest.fixture(scope='session')
+def narrow_phantom(repo_root, tiny_phantom, tmp_path_factory) -> tuple[Path, Path, dict]:
+    """A narrow, untrained model for the tiny phantom: config, checkpoint of epoch 3, and overrides of the config."""
+    import torch
+    from model_helpers import FAST, build_model
+
+    checkpoint = tmp_path_factory.mktemp('narrow') / 'epoch_3.pth'
+    torch.save({'state_dict': build_model().state_dict(), 'meta': {'epoch': 3}}, checkpoint)
+    overrides = {**FAST, 'model.backbone.init_cfg': None, 'data_root': str(tiny_phantom / 'cncb_ncov')}
+    return repo_root / 'configs' / 'affinity_c8_phantom.py', checkpoint, overrides
+
+
+@pytest.fixture(scope='session')
 def exported(tmp_path_factory, repo_root) -> tuple[Path, Path, Path]:
     """A narrow, untrained model: config, checkpoint, and its export to ONNX."""
     for name in ('onnx', 'onnxscript'):

@@ -41,6 +41,15 @@ NARROW = {
     'roi_head.cls_head.fc_channels': (12, 12),
 }
 
+# Overrides of a config of the affinity model: NARROW, on small slices with few proposals.
+FAST = {
+    **{f'model.{key}': value for key, value in NARROW.items()},
+    'image_size': (64, 64),
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.max_per_img': 30,
+    'model.train_cfg.rpn_proposal.max_per_img': 30,
+}
+
 # Overrides of :func:`build_model` for pooled mask features.
 POOLED = {
     'roi_head.mask_feature_head.type': 'PooledMaskFeatureHead',

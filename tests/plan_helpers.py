@@ -13,6 +13,12 @@ from mmaffinity.apis.plans import local
 DATA = """
 data = dict(cncb_ncov=dict(makes='annotations/slices_train.json'), ictcf=dict(makes='annotations/slices_train.json'))
 """
+# The second run starts from the first.
+TWO = """
+title = 'Two'
+runs = [dict(name='a', config='affinity_c8_phantom', data='cncb_ncov', options={'image_size': (64, 64)}),
+        dict(name='b', config='affinity_c8_phantom_ictcf', data='ictcf', options=dict(load_from='{a}'))]
+"""
 KEPT = (
     'model.',
     'image_size',

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mmaffinity.checkpoints.published_layout import published_layout
+from mmaffinity.checkpoints.safe_pickle import ForeignGlobal, ForeignObject
 
 # Standard deviations times the square root of the fan-in; small where the scores and boxes would saturate.
 GAINS = {
@@ -51,6 +52,11 @@ def author_module(monkeypatch) -> type:
     cls = type('AnchorGenerator', (torch.nn.Module,), {'__module__': 'models.affinity.rpn'})
     sys.modules['models.affinity.rpn'].AnchorGenerator = cls
     return cls
+
+
+def generator(**state):
+    """Return the author's anchor generator as it is read: an object of a class that is not imported."""
+    return ForeignObject(ForeignGlobal('models.affinity.rpn', 'AnchorGenerator'), state)
 
 
 def published_content(

@@ -255,3 +255,13 @@ def fill_disk(monkeypatch) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
     monkeypatch.setattr('mmaffinity.utils.files._sync', write)
+
+
+def average_with(monkeypatch, module, other):
+    """Let a second process with the values ``other`` take part in an average."""
+
+    def all_reduce(values, op):
+        assert op == 'mean'
+        values.copy_((values + other) / 2)
+
+    monkeypatch.setattr(module, 'all_reduce', all_reduce)

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from mmaffinity.scans import ReadOptions
+from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.nifti_scan import NiftiScan
 
 SIZE = 64
+SHARD_OPTIONS = dict(score_thr=0.3, overlays='lesions')
 
 
 def chest(index: int = 0, size: int = SIZE) -> np.ndarray:
@@ -177,3 +179,27 @@ def patched_nifti(path, offset, form, *values):
     struct.pack_into(form, raw, offset, *values)
     path.write_bytes(raw if path.suffix == '.nii' else gzip.compress(bytes(raw), 1))
     return path
+
+
+def failing(function, error, when):
+    """The same function, which raises ``error`` when its arguments satisfy ``when``."""
+
+    def call(*args, **kwargs):
+        if when(*args):
+            raise error
+        return function(*args, **kwargs)
+
+    return call
+
+
+def in_a(*args):
+    """Whether one of the arguments is the scan of images in/a."""
+    return any(isinstance(arg, ImageScan) and arg.info.name == 'in/a' for arg in args)
+
+
+def predict_shard(inferencer, study, out, index, num, **options):
+    """Predict one shard of a study."""
+    from mmaffinity.apis.prediction import predict_to_folder
+    from mmaffinity.scans.shards import Shard
+
+    return predict_to_folder(inferencer, study, out, **{**SHARD_OPTIONS, **options}, shard=Shard(index, num))

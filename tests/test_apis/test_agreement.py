@@ -1,9 +1,5 @@
 """Agreement of a model's forms and backends, as a user measures it."""
 
-import json
-import runpy
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -112,17 +108,3 @@ def test_comparison_without_slices_is_an_error(model, slices, tmp_path, monkeypa
     with pytest.raises(ValueError, match='nothing to compare with 1 thread: give at least one more variant'):
         measure_agreement(*model, [slices], [Variant('1 thread')], max_slices=1, progress=messages.append)
     assert not messages  # nothing was predicted first
-
-
-def test_command_line(model, slices, repo_root, tmp_path, monkeypatch, capsys):
-    allow_float64(monkeypatch)
-    tool = str(repo_root / 'tools/analysis_tools/agreement.py')
-    arguments = [tool, *map(str, model), str(slices), '--max-slices', '2', '--out', str(tmp_path / 'a.json'), '--variants']
-    monkeypatch.setattr(sys, 'argv', [*arguments, '1 thread'])
-    runpy.run_path(tool, run_name='__main__')
-    assert [row['name'] for row in json.loads((tmp_path / 'a.json').read_text())['variants']] == ['1 thread']
-    assert 'differences from float64' in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', [*arguments, '3 threads'])
-    with pytest.raises(SystemExit):
-        runpy.run_path(tool, run_name='__main__')
-    assert "unknown variant '3 threads'" in capsys.readouterr().err

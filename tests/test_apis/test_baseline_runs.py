@@ -166,47 +166,9 @@ def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):
     assert [file.name for file in files] == ['figure5_ranks.png', 'figure5_ranks.pdf'] * 2
 
 
-def test_figures_on_the_phantom(runs, tmp_path, monkeypatch, repo_root):
+def test_figures_of_affinities_need_an_affinity_model(runs, tmp_path):
     affinity, _ = runs('affinity_c8_phantom', epochs=2)
-    config = str(repo_root / 'configs/affinity_c8_phantom.py')
-    changes = {
-        **AFFINITY,
-        'data_root': runs.phantom / 'cncb_ncov',
-        'image_size': (64, 64),
-        'model.test_cfg.rpn.max_per_img': 30,
-    }
-    options = ['--cfg-options', *(f'{key}={value}'.replace(' ', '') for key, value in changes.items())]
-    names = list({record['label']: record['rel_path'] for record in load(affinity)['slices']}.values())
-    last = str(affinity / 'epoch_2.pth')
-    calls = (
-        (['affinity', config, str(affinity / 'epoch_1.pth'), last, '--slices', *names], options),
-        (['evidence', config, last, '--slices', names[0]], options),
-        (['lesions', config, last, '--score-thr', '0.1'], options),
-        (['curves', str(affinity)], []),
-        (['confusion', str(affinity)], []),
-    )
-    for call, extra in calls:
-        monkeypatch.setattr(sys, 'argv', ['figures.py', *call, '--out', str(tmp_path), *extra])
-        runpy.run_path(str(repo_root / 'tools/analysis_tools/figures.py'), run_name='__main__')
-    written = {path.name for path in tmp_path.iterdir()}
-    for stem in ('figure4_affinity', 'figure6_lesions', 'training_curves'):
-        assert {f'{stem}.png', f'{stem}.pdf'} <= written
-    assert any(name.startswith('evidence_1_') for name in written)
-    assert any(name.startswith('confusion_') for name in written)
-
-
-def test_misuse_raises_clear_errors(runs, tmp_path, repo_root):
-    affinity, _ = runs('affinity_c8_phantom', epochs=2)
-    config = runs.config('affinity_c8_phantom')
-    with pytest.raises(ValueError, match='nowhere.png matches 0 classification slices of the test set: give'):
-        figures.evidence_figures(config, affinity / 'epoch_2.pth', tmp_path, ['nowhere.png'])
-    with pytest.raises(FileNotFoundError, match='scalars.json'):
-        figures.curve_figure(tmp_path, tmp_path)
-    with pytest.raises(FileNotFoundError, match='write it with mmaffinity report'):
-        figures.rank_figure(tmp_path / 'report.json', tmp_path)
     plain, _ = runs('baselines/resnet18_slice_phantom')
-    with pytest.raises(ValueError, match='no slice with lesions'):
-        figures.slices_to_show(plain, 'segmentation')
     config = runs.config('baselines/resnet18_slice_phantom')
     path = load(plain)['slices'][0]['rel_path']
     with pytest.raises(ValueError, match='affinity head'):

@@ -1,8 +1,6 @@
 """Prediction from Python."""
 
-import gc
 import hashlib
-import weakref
 
 import cv2
 import numpy as np
@@ -11,8 +9,8 @@ import torch
 from mmengine.config import Config
 from scan_helpers import chest, chest_volume, to_grey, write_images, write_nifti, write_series
 
-from mmaffinity.apis import AffinityInferencer, SlicePrediction, predict_to_folder
-from mmaffinity.scans import Problem, ReadOptions, Slice, Window
+from mmaffinity.apis import AffinityInferencer, predict_to_folder
+from mmaffinity.scans import ReadOptions, Window
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import load_config
 from mmaffinity.utils.prediction_pipeline import prediction_transforms
@@ -38,19 +36,6 @@ def assert_same(first, second, tolerance=0.0):
     assert torch.allclose(ours.scores, theirs.scores, rtol=0, atol=tolerance)
     assert torch.allclose(ours.bboxes, theirs.bboxes, rtol=0, atol=100 * tolerance)
     assert tolerance or torch.equal(ours.masks, theirs.masks)
-
-
-def test_predictions_are_typed(inferencer):
-    (prediction,) = inferencer(to_grey(chest()))
-    assert isinstance(prediction, SlicePrediction) and isinstance(prediction.sample, SliceDataSample)
-    assert list(prediction.probabilities) == ['Normal', 'CP', 'COVID-19']
-    assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
-    record = prediction.record(0.05)
-    assert len(record.lesions) > 0 and record.label == prediction.label
-    assert len(prediction.record(1.0).lesions) == 0
-    assert prediction.overlay(0.05, show_rois=True).ndim == 3
-    masks = prediction.sample.pred_instances.masks
-    assert masks.shape[1:] == (64, 64) and prediction.scan.kind == 'images'
 
 
 def test_bfloat16(model, inferencer, tmp_path):
@@ -111,62 +96,6 @@ def test_all_input_types_give_equal_predictions(tmp_path, inferencer):
     assert len(whole_folder) == 9 and {item.scan.kind for item in whole_folder} == {'images', 'dicom', 'nifti'}
 
 
-def test_results_are_streamed_while_reading(inferencer):
-    read = []
-
-    def slices():
-        for index in range(100):
-            read.append(index)
-            yield Slice(f's{index}', f'k{index}', index, to_grey(chest(index % 5)))
-
-    results = inferencer.predict_slices(slices())
-    assert next(results).slice.name == 's0' and len(read) == 4  # a batch of 3, and the slice after it
-    results.close()
-
-
-def test_predictions_are_not_kept_in_memory(inferencer):
-    """Only slices of the current batches are alive, so memory does not grow."""
-    alive = weakref.WeakValueDictionary()
-
-    def slices():
-        for index in range(12):
-            item = Slice(f's{index}', f'k{index}', index, to_grey(chest(index % 5)))
-            alive[index] = item
-            yield item
-            del item
-
-    counts = []
-    for prediction in inferencer.predict_slices(slices()):
-        alive[100 + prediction.slice.index] = prediction
-        del prediction
-        gc.collect()
-        counts.append(len(alive))
-    assert len(counts) == 12 and max(counts) <= 2 * (inferencer.batch_size + 1)
-
-
-def test_problems_are_yielded_in_input_order(tmp_path, inferencer):
-    write_images(tmp_path, 4)
-    (tmp_path / 'slice_1.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
-    (tmp_path / 'empty').touch()
-    seen = []
-    names = [prediction.slice.name for prediction in inferencer(tmp_path, on_problem=seen.append)]
-    assert [name[-11:] for name in names] == ['slice_0.png', 'slice_2.png', 'slice_3.png']
-    assert len(seen) == 2 and all(isinstance(item, Problem) and item.reason for item in seen)
-    with pytest.warns(UserWarning, match='truncated PNG'), pytest.warns(UserWarning, match='is empty'):
-        assert len(list(inferencer(tmp_path))) == 3
-    items = [Problem('a', 'b'), Slice('s', 'k', 0, to_grey(chest())), Problem('c', 'd')]
-    results = list(inferencer.predict_slices(items))
-    assert [type(item).__name__ for item in results] == ['Problem', 'SlicePrediction', 'Problem']
-
-
-@pytest.mark.filterwarnings('ignore::UserWarning')
-def test_error_lists_reasons_if_nothing_is_predicted(tmp_path, inferencer):
-    (tmp_path / 'a.png').touch()
-    for inputs, reason in ((tmp_path / 'a.png', 'empty'), (tmp_path / 'b', 'does not exist'), (np.zeros((1, 1)), 'too small')):
-        with pytest.raises(ValueError, match=f'nothing could be predicted.*{reason}'):
-            list(inferencer(inputs))
-
-
 def test_window_can_be_set(tmp_path, model, inferencer):
     pytest.importorskip('pydicom')
     folder = write_series(tmp_path, 1)
@@ -201,21 +130,6 @@ def test_config_object_with_overrides(model):
     inferencer = AffinityInferencer(config, model[1], device='cpu', cfg_options={'image_size': (96, 96)})
     assert prediction_transforms(inferencer.cfg)[1]['scale'] == (96, 96) and '(96, 96)' not in str(config.test_dataloader)
     assert len(list(inferencer(to_grey(chest())))) == 1
-
-
-def test_config_that_crops_to_body_boxes_is_rejected(model):
-    """A scan has no list with body boxes, and such a model was not trained on whole slices."""
-    config = Config.fromfile(model[0])
-    loader = config.test_dataloader
-    loader.dataset = dict(
-        type='SliceDataset',
-        ann_file='a.json',
-        pipeline=[dict(type='LoadCTSlice'), dict(type='CropToBodyBox'), dict(type='PackSliceInputs')],
-    )
-    with pytest.raises(ValueError, match='needs slices cropped to the body boxes of its lists .CropToBodyBox.*whole slices'):
-        prediction_transforms(config)
-    loader.dataset.pipeline[1].required = False
-    assert [transform['type'] for transform in prediction_transforms(config)][:2] == ['LoadCTSliceFromArray', 'CropToBodyBox']
 
 
 def test_invalid_arguments(tmp_path, model):

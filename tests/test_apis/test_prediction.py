@@ -4,9 +4,7 @@ import csv
 import json
 import os
 import re
-import tracemalloc
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +18,7 @@ from scan_helpers import (
     write_series,
 )
 
-from mmaffinity.apis import base_inferencer as inferencer_module
-from mmaffinity.apis import scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
-from mmaffinity.scans import Lesion, SliceRecord
 
 
 def read(path):
@@ -107,71 +102,6 @@ def test_every_output_field_is_documented(tmp_path, repo_root, inferencer):
     assert set(record) <= named | {'lesions'} and set(record['lesions'][0]) <= rows['`lesions[]`']
 
 
-def test_write_failure_of_one_scan_does_not_stop_the_others(tmp_path, inferencer, monkeypatch):
-    for name in ('a', 'b'):
-        write_images(tmp_path / 'in' / name, 2)
-    write_csv = scan_writer.write_csv
-
-    def refuse_a(out, folder, *args):
-        if folder.endswith('a'):
-            raise ValueError('Out of range float values are not JSON compliant')
-        write_csv(out, folder, *args)
-
-    monkeypatch.setattr(scan_writer, 'write_csv', refuse_a)
-    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
-    assert [scan.name for scan in report.scans] == ['in/b']
-    assert 'its results cannot be written: Out of range' in report.problems[0].reason
-    assert read(tmp_path / 'out/report.json')['not_predicted'][0]['source'] == 'in/a'
-
-
-def test_measurement_failure_of_one_slice_does_not_stop_the_others(tmp_path, inferencer, monkeypatch):
-    folder = write_images(tmp_path / 'in', 3)
-    measure = inferencer_module.measure
-
-    def fail_one(item, *args, **kwargs):
-        if item.index == 1:
-            raise MemoryError('too many masks')
-        return measure(item, *args, **kwargs)
-
-    monkeypatch.setattr(inferencer_module, 'measure', fail_one)
-    report = predict_to_folder(inferencer, folder, tmp_path / 'out')
-    assert report.scans[0].num_predicted == 2 and 'cannot be measured' in report.problems[0].reason
-
-
-def test_memory_per_slice_is_a_key_and_an_offset(tmp_path, inferencer, monkeypatch):
-    """No results are kept in memory, neither during prediction nor while files are written."""
-    pixel, number, seen = write_images(tmp_path / 'one', 1) / 'slice_0.png', 3000, []
-    (tmp_path / 'in').mkdir()
-    for index in range(number):
-        os.link(pixel, tmp_path / 'in' / f'slice_{index}.png')
-    lesion = Lesion(0.9, 0, [0, 0, 9, 9], 81, None, {'size': [64, 64], 'counts': 'x' * 2000})
-    monkeypatch.setattr(
-        inferencer,
-        'predict_scan',
-        lambda scan, done: (SimpleNamespace(slice=SimpleNamespace(key=key, index=i)) for i, key in enumerate(scan.keys())),
-    )
-    monkeypatch.setattr(
-        scan_writer.ScanWriter,
-        '_measure',
-        lambda self, folder, result: SliceRecord(
-            result.slice.index, result.slice.key, 64, 64, None, None, 'CP', {'CP': 0.5}, [lesion]
-        ),
-    )
-
-    def look(done, total, name):
-        if done in (500, number):
-            seen.append(tracemalloc.get_traced_memory()[0])
-            tracemalloc.reset_peak()
-
-    tracemalloc.start()
-    report = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', progress=look)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert report.scans[0].num_predicted == number
-    # A record has over 2000 bytes.
-    assert (seen[1] - seen[0]) / (number - 500) < 400 and (peak - seen[1]) / number < 400
-
-
 def test_scans_with_equal_names_stay_separate(tmp_path, inferencer):
     first, second = write_images(tmp_path / 'a' / 'scan', 1), write_images(tmp_path / 'b' / 'scan', 2)
     for resume in (False, True):
@@ -231,22 +161,6 @@ def test_hostile_files_do_not_stop_the_run(tmp_path, inferencer):
     assert sum(scan['num_predicted'] for scan in written['scans']) == 3 + 2 + 1 + 1
     for path in (tmp_path / 'out').rglob('*'):
         assert (tmp_path / 'out') in path.resolve().parents and '..' not in path.name
-
-
-def test_run_without_predictions_fails_with_a_report(tmp_path, inferencer):
-    (tmp_path / 'in').mkdir()
-    (tmp_path / 'in' / 'a.png').touch()
-    with pytest.raises(ValueError, match=r'nothing could be predicted: in/a.png: is empty .*again\. The reasons are also in '):
-        predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
-    assert len(read(tmp_path / 'out' / 'report.json')['not_predicted']) == 1
-
-
-def test_three_reasons_are_listed_and_the_rest_counted(tmp_path, inferencer):
-    (tmp_path / 'in').mkdir()
-    for name in 'abcde':
-        (tmp_path / 'in' / name).touch()
-    with pytest.raises(ValueError, match=r'nothing could be predicted: in/a: .*; in/b: .*; in/c: .*; and 2 more\. '):
-        predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out')
 
 
 def test_missing_input_is_reported_before_anything_is_written(tmp_path, inferencer):

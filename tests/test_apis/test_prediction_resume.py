@@ -4,12 +4,8 @@ import json
 import os
 import re
 
-import numpy as np
 import pytest
 from scan_helpers import (
-    chest,
-    dicom_slice,
-    save_dicom,
     write_images,
     write_series,
 )
@@ -219,14 +215,3 @@ def test_resume_with_inserted_slices_equals_a_full_run(tmp_path, inferencer, pre
     for content in (results, expected):  # written in the order of prediction
         content.pop(f'{whole.folder}/journal.jsonl'), content.pop(f'{whole.folder}/rois.jsonl')
     assert results == expected and sum('/overlays/' in name for name in results) == 5
-
-
-def test_outdated_masks_are_removed(tmp_path, inferencer):
-    pytest.importorskip('pydicom'), pytest.importorskip('nibabel')
-    folder = write_series(tmp_path / 'in', 3)
-    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3).scans
-    assert (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
-    save_dicom(folder / 'far.dcm', dicom_slice(chest().astype(np.int16), 40))
-    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', score_thr=0.3, resume=True).scans
-    assert not (tmp_path / 'out' / scan.folder / 'lesions.nii.gz').exists()
-    assert 'no NIfTI mask: the slices do not form a regular grid' in scan.notes

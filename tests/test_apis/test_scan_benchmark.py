@@ -1,7 +1,5 @@
 """Reading ahead changes the duration of a prediction and nothing else."""
 
-import csv
-import sys
 import time
 
 import numpy as np
@@ -12,7 +10,6 @@ from mmaffinity.apis.inferencer import AffinityInferencer
 from mmaffinity.apis.scan_benchmark import COLUMNS, time_scans
 from mmaffinity.scans import image_scan
 from mmaffinity.scans.read_ahead import MIN_SLICES
-from mmaffinity_cli import main
 
 
 def test_reading_overlaps_with_computing(tmp_path, inferencer, monkeypatch):
@@ -55,20 +52,6 @@ def test_predictions_are_the_same(tmp_path, model):
     for one, other in zip(*found, strict=True):
         assert one.slice.name == other.slice.name and one.probabilities == other.probabilities
         assert np.array_equal(one.sample.pred_instances.bboxes, other.sample.pred_instances.bboxes)
-
-
-def test_command_writes_csv_and_prints_a_table(tmp_path, model, monkeypatch, capsys):
-    folder, out = write_images(tmp_path / 'in', 2), tmp_path / 'scan.csv'
-    command = ['benchmark', *map(str, model), '--scan', str(folder), '--workers', '0', '--threads', '1', '--out', str(out)]
-    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command])
-    assert main() in (None, 0)
-    (row,) = csv.DictReader(out.read_text().splitlines())
-    assert tuple(row) == COLUMNS and row['slices'] == '2' and float(row['seconds']) > 0
-    assert 'slices per second' in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--precision', 'float16'])
-    with pytest.raises(SystemExit):
-        main()
-    assert "precision must be one of auto, float32, bfloat16, not 'float16'" in capsys.readouterr().err
 
 
 def test_invalid_arguments(tmp_path, model, inferencer):

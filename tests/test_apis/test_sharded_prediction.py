@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 from run_helpers import as_rank_0_of_2, as_rank_1_of_2, kill_in_prediction, run_command
-from scan_helpers import chest_volume, write_images, write_nifti
+from scan_helpers import SHARD_OPTIONS, predict_shard
 
 from mmaffinity.apis import scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
 from mmaffinity.apis.prediction_totals import merge_shards
 from mmaffinity.scans.output_folder import OutputFolder
-from mmaffinity.scans.shards import Shard
 
 pytestmark = pytest.mark.slow
-OPTIONS = dict(score_thr=0.3, overlays='lesions')
 
 
 class Interrupt(BaseException):
@@ -27,21 +25,6 @@ def one_time(monkeypatch):
     monkeypatch.setattr(scan_writer, 'now', lambda: '2021-01-01T00:00:00+00:00')
 
 
-@pytest.fixture
-def study(tmp_path):
-    """Eight scans, one of them rejected, a damaged slice, a file that is not a scan, and names that differ only in case."""
-    root = tmp_path / 'study'
-    for name in ('a', 'b', 'c', 'd/x y', 'd/x-y'):
-        write_images(root / name, 2)
-    (root / 'b' / 'slice_9.png').write_bytes(b'\x89PNG\r\n\x1a\n')
-    (root / 'readme.txt').write_text('no scan')
-    (root / '.DS_Store').write_bytes(b'\0\0\0\1Bud1')
-    pytest.importorskip('nibabel')
-    write_nifti(root / 'v.nii.gz', chest_volume())
-    write_nifti(root / 'mr.nii.gz', chest_volume() * 0 + 7)
-    return root
-
-
 def content(folder: Path, leave_out: str = '.shard-') -> dict:
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -52,12 +35,8 @@ def content(folder: Path, leave_out: str = '.shard-') -> dict:
 
 @pytest.fixture
 def whole(study, inferencer, tmp_path):
-    predict_to_folder(inferencer, study, tmp_path / 'whole', **OPTIONS)
+    predict_to_folder(inferencer, study, tmp_path / 'whole', **SHARD_OPTIONS)
     return content(tmp_path / 'whole')
-
-
-def predict_shard(inferencer, study, out, index, num, **options):
-    return predict_to_folder(inferencer, study, out, **{**OPTIONS, **options}, shard=Shard(index, num))
 
 
 def test_files_about_all_scans(whole, study):
@@ -178,32 +157,3 @@ def test_earlier_results_are_not_overwritten_by_accident(tmp_path, study, infere
     for index, num in ((0, 2), (0, 1)):
         with pytest.raises(FileExistsError, match='--resume'):
             predict_shard(inferencer, study, out, index, num)
-
-
-def test_unrelated_shards_are_not_merged(tmp_path, study, inferencer):
-    out = tmp_path / 'out'
-    with pytest.raises(FileNotFoundError, match='folder .* does not exist'):
-        merge_shards(out)
-    out.mkdir()
-    with pytest.raises(ValueError, match='contains no shard report'):
-        merge_shards(out)
-    predict_shard(inferencer, study, out, 0, 2)
-    with pytest.raises(ValueError, match=r'1 shard of 2 did not finish \(1\): run it again'):
-        merge_shards(out)
-    write_images(study / 'new', 1)
-    predict_shard(inferencer, study, out, 1, 2)
-    with pytest.raises(ValueError, match='different scans: .*--resume if scans were added'):
-        merge_shards(out)
-    predict_shard(inferencer, study, out, 0, 2, resume=True)
-    assert len(merge_shards(out).scans) == 7
-    path = out / 'report.shard-1-of-2.json'
-    text = path.read_text()
-    path.write_text(text.replace('"checkpoint_sha256"', '"precision": "bfloat16", "checkpoint_sha256"'))
-    with pytest.raises(ValueError, match='different model'):
-        merge_shards(out)
-    path.write_text(text.replace('"score_thr": 0.3', '"score_thr": 0.4'))
-    with pytest.raises(ValueError, match='different settings'):
-        merge_shards(out)
-    path.write_text('{')
-    with pytest.raises(ValueError, match='is damaged'):
-        merge_shards(out)

@@ -1,20 +1,10 @@
 """The fingerprint of the slices that were tested."""
 
-import hashlib
 import shutil
 
-import pytest
-
 from mmaffinity.apis.tested_lists import find_tested_lists
-from mmaffinity.apis.testing import use_split
 from mmaffinity.datasets import MultiTaskDataset, SliceDataset
-from mmaffinity.utils.config import load_config
 from mmaffinity.utils.provenance import fingerprint
-
-
-def test_fingerprint_does_not_depend_on_the_order():
-    assert fingerprint(['b', 'a']) == fingerprint(['a', 'b']) == hashlib.sha256(b'a\nb').hexdigest()
-    assert fingerprint(['a']) != fingerprint(['a', 'b'])
 
 
 def test_lists_of_both_tasks(tiny_phantom):
@@ -42,13 +32,3 @@ def test_other_data_is_not_called_synthetic(tiny_phantom, tmp_path):
     shutil.copytree(tiny_phantom / 'cncb_ncov', root)
     alone = SliceDataset(ann_file='annotations/slices_test.json', data_root=str(root), test_mode=True)
     assert find_tested_lists(alone).lists['classification']['synthetic'] is False
-
-
-def test_split(repo_root):
-    config = load_config(repo_root / 'configs' / 'affinity_c8.py')
-    use_split(config, 'val')
-    assert config.test_dataloader.dataset.ann_file == 'annotations/slices_val.json' and config.test_split == 'val'
-    with pytest.raises(ValueError, match='no validation split'):
-        use_split(load_config(repo_root / 'configs' / 'affinity_c8_ictcf.py'), 'val')
-    with pytest.raises(ValueError, match="not 'train'"):
-        use_split(config, 'train')

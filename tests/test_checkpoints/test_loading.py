@@ -1,16 +1,15 @@
-"""Loading of checkpoints: nothing in them runs, and mismatches are reported."""
+"""Loading of checkpoints: nothing in them runs."""
 
 import os
 import pickle
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from mmaffinity.checkpoints import download, explain_mismatch, load_checkpoint, mmengine_loader
+from mmaffinity.checkpoints import load_checkpoint
 
 
 class Payload:
@@ -86,21 +85,6 @@ def test_truncated_file_and_wrong_content(tmp_path):
         load_checkpoint(tmp_path / 'missing.pth')
 
 
-def test_explain_mismatch():
-    name = 'roi_head.cls_head.affinity.matrix'
-    model = {name: torch.zeros(8, 16), 'backbone.w': torch.zeros(2), 'head.b': torch.zeros(3)}
-    assert explain_mismatch(model, dict(model)) is None
-    assert (
-        explain_mismatch(model, {**model, name: torch.zeros(8, 32)})
-        == 'C* (num_affinities) is 32 in the checkpoint and 16 in the config'
-    )
-    assert 'backbone.w has shape (5,)' in explain_mismatch(model, {**model, 'backbone.w': torch.zeros(5)})
-    assert 'the checkpoint lacks backbone.w' in explain_mismatch(model, {name: model[name], 'head.b': model['head.b']})
-    assert 'the checkpoint contains extra.w' in explain_mismatch(model, {**model, 'extra.w': torch.zeros(1)})
-    assert explain_mismatch(model, {k: v for k, v in model.items() if k != 'head.b'}, new_layers=['head']) is None
-    assert explain_mismatch(model, {**model, 'head.b': torch.zeros(9)}, new_layers=['head']) is None
-
-
 @pytest.mark.parametrize(
     'version, refused',
     [
@@ -156,57 +140,3 @@ def test_safetensors_is_optional(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
     with pytest.raises(ValueError, match=r'pip install "mmaffinity\[safetensors\]"'):
         load_checkpoint(tmp_path / 'a.safetensors')
-
-
-def test_download_verifies_the_hash_in_the_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    asked = []
-    monkeypatch.setattr(
-        torch.hub,
-        'download_url_to_file',
-        lambda url, target, prefix=None, progress=True: asked.append(prefix) or open(target, 'wb').close(),
-    )
-    for _ in range(2):  # cached the second time
-        assert download('https://example.org/x/resnet18-f37072fd.pth') == tmp_path / 'checkpoints/resnet18-f37072fd.pth'
-    assert asked == ['f37072fd']
-
-    def differ(*_, **__):
-        raise RuntimeError('invalid hash value')
-
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', differ)
-    with pytest.raises(ValueError, match='does not match its name'):
-        download('https://example.org/x/other-f37072fd.pth')
-
-
-def test_downloads_without_a_hash_are_stored_by_url(tmp_path, monkeypatch):
-    """Two authors name their file model.pth."""
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, target, *_, **__: Path(target).write_text(url))
-    urls = [f'https://example.org/{author}/model.pth' for author in 'ab']
-    assert [download(url).read_text() for url in urls + urls] == urls + urls
-
-
-@pytest.mark.parametrize('variable', ['LOCAL_RANK', 'SLURM_LOCALID', None])
-def test_one_process_per_machine_downloads(variable, tmp_path, monkeypatch):
-    """Four processes on two machines with separate home folders."""
-    waited, fetched = [], []
-    monkeypatch.setattr(mmengine_loader, 'barrier', lambda: waited.append(0))
-    for name in ('LOCAL_RANK', 'SLURM_LOCALID'):
-        monkeypatch.delenv(name, raising=False)
-    for rank in range(4):
-        home = tmp_path / str(rank // 2)
-        monkeypatch.setattr(torch.hub, 'get_dir', lambda home=home: str(home))
-        monkeypatch.setattr(mmengine_loader, 'get_dist_info', lambda rank=rank: (rank, 4))
-        if variable:
-            monkeypatch.setenv(variable, str(rank % 2))
-        monkeypatch.setattr(
-            torch.hub,
-            'download_url_to_file',
-            lambda url, target, *_, rank=rank, **__: fetched.append(rank) or Path(target).touch(),
-        )
-        if variable or rank < 2:
-            assert download('https://example.org/x-f37072fd.pth').is_relative_to(home)
-        else:
-            with pytest.raises(FileNotFoundError, match='the first process of this machine'):
-                download('https://example.org/x-f37072fd.pth')
-    assert fetched == ([0, 2] if variable else [0]) and len(waited) == 4

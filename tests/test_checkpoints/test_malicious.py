@@ -174,24 +174,6 @@ def test_a_downloaded_checkpoint(evil, tmp_path, monkeypatch):
         CheckpointLoader.load_checkpoint('https://example.org/models/evil.pth')
 
 
-@pytest.mark.parametrize(
-    'address',
-    [
-        'torchvision://resnet50',
-        'modelzoo://resnet50',
-        'open-mmlab://resnet50_v1c',
-        'openmmlab://resnet50_v1c',
-        'mmcls://vgg16',
-        's3://bucket/a.pth',
-        'x:petrel://a.pth',
-        'pavi://a',
-    ],
-)
-def test_other_schemes_of_mmengine_are_disabled(address):
-    with pytest.raises(ValueError, match='local files or http'):
-        CheckpointLoader.load_checkpoint(address)
-
-
 def test_resume_does_not_run_the_config_in_a_checkpoint(phantom_config, tmp_path):
     """MMEngine executes meta['config'] as a Python config when it resumes, so plain text is a payload."""
     mark, work_dir = tmp_path / 'mark', tmp_path / 'work'

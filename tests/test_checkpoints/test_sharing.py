@@ -109,13 +109,6 @@ def test_the_predict_tool_needs_no_python_config(shared, tmp_path, repo_root, mo
     assert 'scan: 1 of 1 slice;' in capsys.readouterr().out
 
 
-def test_command_line(model, tmp_path, repo_root, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['export', str(model[0]), str(model[1]), str(tmp_path / 'new/out')])
-    runpy.run_path(str(repo_root / 'tools/model_converters/export_safetensors.py'), run_name='__main__')
-    assert digest(tmp_path / 'new/out.safetensors') in capsys.readouterr().out
-    assert (tmp_path / 'new/out.json').exists()
-
-
 def test_training_and_testing_report_missing_data(shared, tmp_path):
     weights, description = shared
     with pytest.raises(ValueError, match='narrow.json has no data set in train_dataloader'):

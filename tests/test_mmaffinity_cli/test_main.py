@@ -3,13 +3,16 @@
 import ast
 import importlib
 import os
+import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from mmaffinity_cli import CHECK_ENV, COMMANDS, main
+import mmaffinity.commands
+from mmaffinity_cli import CHECK_ENV, COMMANDS, main, parse
 
 
 def run(monkeypatch, *arguments, verbs=()):
@@ -104,6 +107,18 @@ def test_every_command_has_help(monkeypatch, capsys, name):
     assert text.startswith(f'usage: mmaffinity {name} ')
     module = importlib.import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
     assert (module.__doc__ or '').splitlines()[0] in text
+
+
+def test_examples_in_the_help_are_valid_commands():
+    examples = []
+    for module in pkgutil.iter_modules(mmaffinity.commands.__path__):
+        text = importlib.import_module(f'mmaffinity.commands.{module.name}').__doc__ or ''
+        examples += re.findall(r'^    mmaffinity (.+)$', text.replace('\\\n', ''), re.M)
+    assert len(examples) > 20
+    for example in examples:
+        name, *arguments = shlex.split(example)
+        command = importlib.import_module(f'mmaffinity.commands.{name.replace("-", "_")}')
+        parse(command, arguments, f'mmaffinity {name}')
 
 
 def test_wrong_use_has_exit_code_2_and_no_traceback(monkeypatch, capsys):

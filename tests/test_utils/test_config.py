@@ -1,13 +1,10 @@
-"""Reading configs: invalid overrides and the errors that tools report."""
+"""Reading configs: their names, and invalid overrides."""
 
-import argparse
 from pathlib import Path
 
 import pytest
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmaffinity.utils.cli import ConfigOptions, run_tool
 from mmaffinity.utils.config import config_name, find_config, load_config, own_config
 
 
@@ -58,15 +55,6 @@ def test_misspelt_override_of_a_loaded_config(repo_root):
         own_config(config, {'modl.test_cfg.mode': 'detection'})
 
 
-def test_home_folder_in_data_root(monkeypatch):
-    """The shell does not expand ~ after data_root=; all data sets and the lists of all folds are in the home folder."""
-    monkeypatch.setenv('HOME', '/home/someone')
-    config = load_config('affinity_c8', {'data_root': '~/ct', 'folds': 2})
-    lesions, slices = config.train_dataloader.dataset.datasets
-    assert lesions.data_root == slices.data_root == '/home/someone/ct'
-    assert {str(Path(path).parents[1]) for path in slices.fold_lists} == {'/home/someone/ct'}
-
-
 def test_new_fields_may_be_added(repo_root):
     overrides = {'my_note': 'x', 'work_dir': 'w', 'resume': False, 'cfg_note.a': 1}
     assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).my_note == 'x'
@@ -75,43 +63,6 @@ def test_new_fields_may_be_added(repo_root):
 def test_none_switches_a_field_off(repo_root):
     overrides = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None, 'load_from': None}
     assert load_config(repo_root / 'configs/affinity_c8_phantom.py', overrides).val_dataloader is None
-
-
-@pytest.mark.parametrize('option', ['a=[(]', 'a', 'a=[1,2'])
-def test_malformed_options_are_usage_errors(option, capsys):
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
-    with pytest.raises(SystemExit, match='2'):
-        parser.parse_args(['--cfg-options', option])
-    error = capsys.readouterr().err
-    assert f'argument --cfg-options: {option} is not KEY=VALUE with' in error and 'Traceback' not in error
-
-
-def test_misspelt_field_name_is_a_usage_error(capsys, monkeypatch):
-    def build(name):
-        return MODELS.build(dict(type='GreyResNet', depth=18, **{name: 1}))
-
-    with pytest.raises(SystemExit, match='2'):
-        run_tool(lambda: build('chanels'))
-    assert "unexpected keyword argument 'chanels'" in capsys.readouterr().err.splitlines()[-1]
-    with pytest.raises(TypeError, match='integer'):  # other errors of that kind are ours, and keep their traceback
-        run_tool(lambda: range('a'))
-    monkeypatch.setenv('MMAFFINITY_TRACEBACK', '1')
-    with pytest.raises(TypeError, match='chanels'):
-        run_tool(lambda: build('chanels'))
-
-
-def test_valid_options_are_parsed():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
-    options = parser.parse_args(['--cfg-options', 'a.b=1', 'c=[1,2]', 'd=text', 'e=(3,4)', 'f=None', 'g=True']).cfg_options
-    assert options == {'a.b': 1, 'c': [1, 2], 'd': 'text', 'e': (3, 4), 'f': None, 'g': True}
-
-
-def test_a_path_with_a_space_is_kept():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
-    assert parser.parse_args(['--cfg-options', 'load_from=my work/a.pth']).cfg_options == {'load_from': 'my work/a.pth'}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-# image_pairs.py with augmentation: flips, rotation, scale, position, window and, optionally, sharpness and noise. The paper uses
-# none.
+# image_pairs.py with augmentation: flips, rotation, scale, position, window and, optionally, sharpness and noise.
+# The paper uses none.
 _base_ = './image_pairs.py'
 scale_range = (0.8, 1.25)
 kernel_prob = 0.0  # share of the slices that are smoothed or get noise

@@ -1,9 +1,7 @@
 """A small plan from start to report: stopped, resumed, with a failing run."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +9,7 @@ import time
 import pytest
 from plan_helpers import fork_commands, small_options, write_plan
 
-from mmaffinity.apis.plans import collect, local, read_plan, run_locally
+from mmaffinity.apis.plans import local, read_plan, run_locally
 from mmaffinity.apis.plans.folder import PlanFolder
 from mmaffinity_cli import main
 
@@ -143,37 +141,7 @@ runs = [dict(name='c8', config='affinity_c8_phantom', data='cncb_ncov', folds=2,
         assert 'in both train and test' in log and 'mmaffinity train' not in log
 
 
-def test_nothing_to_report(tmp_path, tiny_phantom):
+def test_invalid_number_of_jobs(tmp_path, tiny_phantom):
     plan = read_plan(write_plan(tmp_path / 'study.py', TEXT), tiny_phantom)
-    with pytest.raises(ValueError, match='no run in .* has finished'):
-        collect(PlanFolder(plan, tmp_path / 'out'))
     with pytest.raises(ValueError, match='--jobs must be at least 1, not 0'):
         run_locally(PlanFolder(plan, tmp_path / 'out'), jobs=0)
-
-
-def test_command_ends_with_its_parent_process(repo_root):
-    """As when a plan is killed; the command would otherwise run for a minute."""
-    code = (
-        'import subprocess, sys, os\n'
-        'child = subprocess.Popen([sys.executable, "-c", "import time; from mmaffinity.utils.cli import run_tool; '
-        'print(flush=True); run_tool(lambda: time.sleep(60))"], env={**os.environ, "MMAFFINITY_PARENT": str(os.getpid())},'
-        'stdout=sys.stdout)\nprint(child.pid, flush=True)\nchild.wait()'
-    )
-    with subprocess.Popen(
-        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': str(repo_root)}
-    ) as parent:
-        child = int((parent.stdout.readline() + parent.stdout.readline()).split()[0])
-        time.sleep(0.5)
-        os.kill(parent.pid, signal.SIGKILL)
-        end = time.monotonic() + 30
-        while _running(child):
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-
-def _running(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False

@@ -1,13 +1,11 @@
 """Conversion of class folders to slice lists: patients, groups if they are unknown, bad slices."""
 
-import argparse
 import json
 
 import cv2
-import numpy as np
 import pytest
+from conversion_helpers import put_smooth_slice
 
-from mmaffinity.commands import convert
 from mmaffinity.datasets import SliceDataset
 from mmaffinity.datasets.conversion import (
     ClassOptions,
@@ -29,12 +27,7 @@ WHOLE = SplitOptions(val_share=0, test_share=0)
 def put(tmp_path):
 
     def write(name, seed, brightness=1.0):
-        """Write a smooth image; equal seeds give equal images except for the brightness."""
-        noise = np.random.default_rng(seed).integers(0, 200, (6, 6), np.uint8)
-        picture = cv2.resize(noise, (60, 50), interpolation=cv2.INTER_CUBIC)
-        path = tmp_path / 'in' / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), np.uint8(picture * brightness))
+        put_smooth_slice(tmp_path / 'in' / name, seed, brightness)
         return tmp_path / 'in'
 
     return write
@@ -165,36 +158,6 @@ def test_invalid_arguments(put, tmp_path):
     with pytest.raises(ValueError, match='radius of near-identical slices is 16 bits'):
         Near(16)
     assert not (tmp_path / 'out').exists()
-
-
-def test_command(put, tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    for number in range(8):
-        root = put(f'{"ab"[number % 2]}/{number}.png', number)
-    args = parser.parse_args(
-        [
-            'class-folders',
-            str(root),
-            '--out',
-            str(tmp_path / 'out'),
-            '--classes',
-            'b',
-            'a',
-            '--near-bits',
-            '3',
-            '--near-correlation',
-            '0.999',
-            '--val-share',
-            '0',
-            '--test-share',
-            '0.25',
-        ]
-    )
-    assert convert.run(args) == 0
-    assert 'slices_test' in capsys.readouterr().out
-    record = json.loads((tmp_path / 'out/annotations/conversion.json').read_text())
-    assert record['units']['near'] == dict(radius=3, correlation=0.999) and record['options']['classes'] == ['b', 'a']
 
 
 def test_the_public_config_reads_the_phantom_from_folders(tiny_phantom, tmp_path, monkeypatch):

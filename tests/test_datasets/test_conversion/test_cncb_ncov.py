@@ -1,66 +1,21 @@
 import json
 import os
 import re
-import runpy
 import shutil
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from conversion_helpers import CNCB_OUTPUTS, CNCB_SAMPLE, CNCB_TEST, CNCB_TRAIN, CNCB_VAL, write_cncb_lists, write_cncb_ncov
 
 from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_covidx_ct, downloads
 from mmaffinity.datasets.conversion.cncb_ncov import draw_balanced_sample
 from mmaffinity.datasets.conversion.lists import CncbSlice
 
-OUTPUTS = {
-    'lesions_train.json',
-    'lesions_test.json',
-    'slices_train.json',
-    'slices_train_left_out.json',
-    'slices_val.json',
-    'slices_test.json',
-    'statistics.json',
-}
-TRAIN = ['Normal_1_10_0000', 'Normal_1_10_0001', 'CP_2_11_0000', 'CP_2_11_0001', 'NCP_3_12_0000', 'NCP_3_13_0001']
-VAL = ['Normal_4_14_0000', 'CP_5_15_0000']
-TEST = ['NCP_6_16_0000', 'NCP_6_16_0001', 'CP_7_17_0000']
-SAMPLE = ['0_1_10_0001', '1_2_11_0000', '2_3_13_0001']
-
-
-def write_lists(folder, **rows):
-    labels = {'Normal': 0, 'CP': 1, 'NCP': 2}
-    folder.mkdir(exist_ok=True)
-    for name, split in (('train', TRAIN), ('val', VAL), ('test', TEST)):
-        text = ''.join(f'{row}.png {labels[row.split("_")[0]]} 0 0 9 9\n' for row in rows.get(name, split))
-        (folder / f'{name}_COVIDx_CT-1.txt').write_text(text)
-    sample = ''.join(f'{row}.png\n' for row in rows.get('sample', SAMPLE))
-    (folder / 'train_split_classification.txt').write_text(sample)
-    for name, split in (('train', ['0_5', '0_17', '1_3']), ('test', ['2_8'])):
-        rows_ = rows.get(f'lesions_{name}', split)
-        (folder / f'{name}_split_segmentation.txt').write_text(''.join(f'{row}.jpg\n' for row in rows_))
-
 
 @pytest.fixture
 def root(tmp_path):
-    """A download of 11 slices, one of them a JPEG, and four lesion slices, one of them without lesions."""
-    root = tmp_path / 'cncb'
-    root.mkdir()
-    write_lists(root / 'lists')
-    rng = np.random.default_rng(0)
-    for row in TRAIN + VAL + TEST:
-        path = root.joinpath(*row.split('_')).with_suffix('.jpg' if row == 'CP_2_11_0000' else '.png')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), rng.integers(0, 256, (24, 20), np.uint8))
-    for row, value in (('0_5', 2), ('0_17', 1), ('1_3', 3), ('2_8', 2)):
-        patient, name = row.split('_')
-        mask = np.ones((40, 44), np.uint8)
-        mask[5:20, 5:25] = value
-        for kind, suffix, image in (('image', 'jpg', mask * 60), ('mask', 'png', mask)):
-            folder = root / 'ct_lesion_seg' / kind / patient
-            folder.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / f'{name}.{suffix}'), image)
-    return root
+    return write_cncb_ncov(tmp_path / 'cncb')
 
 
 def read(root, name):
@@ -74,7 +29,7 @@ def snapshot(root):
 
 def test_output_files(root):
     summary = convert_cncb_ncov(root, workers=2)
-    assert set(snapshot(root)) == OUTPUTS == {path.name for path in summary.files}
+    assert set(snapshot(root)) == CNCB_OUTPUTS == {path.name for path in summary.files}
     train = read(root, 'slices_train.json')
     assert train['metainfo']['slice_classes'] == ['Normal', 'CP', 'COVID-19']
     assert train['data_list'] == [
@@ -86,7 +41,7 @@ def test_output_files(root):
     assert [row['img_path'] for row in left_out] == ['Normal/1/10/0000.png', 'CP/2/11/0001.png', 'NCP/3/12/0000.png']
     assert [row['label'] for row in read(root, 'slices_test.json')['data_list']] == [2, 2, 1]
     assert len(read(root, 'slices_val.json')['data_list']) == 2
-    for name in OUTPUTS - {'statistics.json'}:
+    for name in CNCB_OUTPUTS - {'statistics.json'}:
         content = read(root, name)
         paths = [row.get('img_path') or row['file_name'] for row in content.get('data_list') or content['images']]
         assert all((root / path).is_file() for path in paths)
@@ -145,7 +100,7 @@ def test_parts_and_lists_in_other_folders(root, tmp_path):
     convert_cncb_ncov(
         root, parts=['slices'], lists=dict(val=renamed), list_folders=[tmp_path / 'nowhere', tmp_path / 'elsewhere']
     )
-    assert set(snapshot(root)) == {name for name in OUTPUTS if not name.startswith('lesions')}
+    assert set(snapshot(root)) == {name for name in CNCB_OUTPUTS if not name.startswith('lesions')}
     assert read(root, 'slices_val.json')['metainfo']['source'] == 'my_val.txt'
     with pytest.raises(ValueError, match=r"cannot convert the parts \['lesion'\]; choose from lesions, slices"):
         convert_cncb_ncov(root, parts=['lesion'])
@@ -156,7 +111,7 @@ def test_parts_and_lists_in_other_folders(root, tmp_path):
 def flatten(root, folder):
     """Convert the download to the layout of COVIDx-CT version 1: one folder, with lists next to it."""
     (root / folder).mkdir(parents=True, exist_ok=True)
-    for row in TRAIN + VAL + TEST:
+    for row in CNCB_TRAIN + CNCB_VAL + CNCB_TEST:
         path = next(root.joinpath(*row.split('_')).parent.glob(row.rsplit('_', 1)[1] + '.*'))
         cv2.imwrite(str(root / folder / f'{row}.png'), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
     for group in ('NCP', 'CP', 'Normal'):
@@ -168,11 +123,11 @@ def flatten(root, folder):
 @pytest.mark.parametrize('folder', ['', '1_images', 'covidxct/images'])
 def test_flat_layout_of_covidx_ct(root, folder):
     convert_cncb_ncov(root)
-    before = {name: read(root, name) for name in OUTPUTS}
+    before = {name: read(root, name) for name in CNCB_OUTPUTS}
     flatten(root, folder)
     convert_cncb_ncov(root)
     prefix = f'{folder}/' if folder else ''
-    for name in OUTPUTS - {'statistics.json'}:
+    for name in CNCB_OUTPUTS - {'statistics.json'}:
         content = read(root, name)
         for was, row in zip(before[name].get('data_list', ()), content.get('data_list', ()), strict=True):
             flat_name = was.pop('img_path').replace('/', '_').replace('.jpg', '.png')
@@ -230,7 +185,7 @@ def test_sample_depends_on_the_seed_but_not_on_the_order():
 
 
 def test_sample_list_of_another_training_list(root):
-    write_lists(root / 'lists', sample=SAMPLE[:1] + ['1_5_15_0000', '2_3_12_0009'])
+    write_cncb_lists(root / 'lists', sample=CNCB_SAMPLE[:1] + ['1_5_15_0000', '2_3_12_0009'])
     with pytest.raises(ValueError, match=r'lacks 2 rows of .* \(1_5_15_0000, 2_3_12_0009\)'):
         convert_cncb_ncov(root)
 
@@ -279,7 +234,7 @@ def test_invalid_masks_stop_the_conversion(root):
 
 
 def test_patients_in_two_splits_are_reported(root, caplog):
-    write_lists(root / 'lists', test=TEST + VAL + TRAIN[:1], lesions_test=['0_17', '2_8'])
+    write_cncb_lists(root / 'lists', test=CNCB_TEST + CNCB_VAL + CNCB_TRAIN[:1], lesions_test=['0_17', '2_8'])
     summary = convert_cncb_ncov(root)
     assert summary.warnings[0].startswith('3 patients are in both slices_train and slices_train_left_out (1, 2, 3): ')
     assert any(
@@ -349,38 +304,6 @@ def test_real_lists(shared_dir, tmp_path):
     train = {row['img_path'] for row in read(tmp_path, 'slices_train.json')['data_list']}
     assert len(train) == 3000
     assert not train & {row['img_path'] for row in read(tmp_path, 'slices_train_left_out.json')['data_list']}
-
-
-def run_tool(monkeypatch, repo_root, *arguments):
-    tool = str(repo_root / 'tools' / 'dataset_converters' / 'cncb_ncov.py')
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    runpy.run_path(tool, run_name='__main__')
-
-
-def test_tool(root, repo_root, monkeypatch, capsys):
-    run_tool(monkeypatch, repo_root, root, '--min-area', 10, '--workers', 1)
-    output = capsys.readouterr().out
-    assert 'with lesions' in output and 'grey levels of 3 slices' in output
-    assert set(snapshot(root)) == OUTPUTS
-    run_tool(monkeypatch, repo_root, root, '--only', 'lesions', '--keep-classes-apart')
-    assert len(read(root, 'lesions_test.json')['categories']) == 2
-    (root / 'CP/7/17/0000.png').unlink()
-    with pytest.raises(SystemExit) as info:
-        run_tool(monkeypatch, repo_root, root, '--skip-statistics')
-    assert info.value.code == 2
-    assert f'error: 1 file is missing under {root} (1 for 3 slices from' in capsys.readouterr().err
-    run_tool(monkeypatch, repo_root, root, '--skip-statistics', '--no-check-files')
-
-
-def test_tool_interrupted(root, repo_root, monkeypatch):
-
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, 'fsync', interrupted)
-    with pytest.raises(SystemExit, match='130'):
-        run_tool(monkeypatch, repo_root, root)
-    assert snapshot(root) == {}
 
 
 def test_author_slices_are_in_version_1_of_covidx_ct(shared_dir, tmp_path):

@@ -1,45 +1,23 @@
 """Conversion of DICOM folders and slice labels to slice lists: order, classes, complete results, bad patients."""
 
-import argparse
 import json
 
 import cv2
 import numpy as np
 import pytest
+from conversion_helpers import NUMBER, put_labels, write_covid_ct_md
 from scan_helpers import SIZE, chest, dicom_slice, save_dicom, to_grey, write_series
 
-from mmaffinity.commands import convert
 from mmaffinity.datasets import SliceDataset
 from mmaffinity.datasets.conversion import CtMdOptions, SplitOptions, convert_covid_ct_md
 from mmaffinity.scans import Problem, find_scans
 
 WHOLE = SplitOptions(val_share=0, test_share=0)
-NUMBER = 5
-
-
-def put_labels(root, patients):
-    """Write Index.csv and the labels: by patient, the numbers from the head of slices with infection."""
-    rows = np.zeros((len(patients), 12), np.int64)
-    lines = ['Label Index,Diagnosis,Relative Path,Folder/ID']
-    for place, (name, infected) in enumerate(patients.items()):
-        rows[place, list(infected)] = 1
-        lines.append(f'{place},x,./x/,{name}')
-    (root / 'Index.csv').write_text('\n'.join(lines) + '\n')
-    np.save(root / 'Slice-level-labels.npy', rows)
 
 
 @pytest.fixture
 def root(tmp_path):
-    root = tmp_path / 'raw'
-    for folder, name in (
-        ('COVID-19 Cases', 'P001'),
-        ('COVID-19 Cases', 'P009'),
-        ('Cap Cases', 'cap001'),
-        ('Normal Cases', 'normal001'),
-    ):
-        write_series(root / folder / name, NUMBER, series=name)
-    put_labels(root, dict(P001=(1, 2), cap001=(0,)))
-    return root
+    return write_covid_ct_md(tmp_path / 'raw')
 
 
 def read(out, name='slices_train'):
@@ -202,16 +180,6 @@ def test_slice_with_unreadable_pixels_is_omitted(root, tmp_path, monkeypatch):
     summary = convert_covid_ct_md(root, tmp_path / 'out', splits=WHOLE)
     assert [name for name, _ in rows(tmp_path / 'out', 'normal001')] == ['0000.png', '0001.png', '0003.png', '0004.png']
     assert any(text.startswith('1 file is not used') and 'is damaged' in text for text in summary.warnings)
-
-
-def test_command(root, tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    args = parser.parse_args(
-        ['covid-ct-md', str(root), '--out', str(tmp_path / 'out'), '--val-share', '0', '--test-share', '0']
-    )
-    assert convert.run(args) == 0
-    assert 'slices_train  COVID-19' in capsys.readouterr().out
 
 
 def test_real_series(shared_dir, tmp_path):

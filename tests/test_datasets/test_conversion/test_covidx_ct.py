@@ -1,13 +1,12 @@
 """COVIDx-CT as downloaded: versions, layouts, patients, sources, leakage."""
 
 import json
-import runpy
 import shutil
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from conversion_helpers import COVIDX_ROWS, write_covidx_ct
 from mmdet.registry import DATASETS
 from phantom_helpers import FEW
 
@@ -15,39 +14,11 @@ from mmaffinity.datasets.conversion import convert_covidx_ct
 from mmaffinity.datasets.phantom import write_phantom
 from mmaffinity.utils.config import load_config
 
-HEADER = 'patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality\n'
-ROWS = {
-    'train': ['NCP_1_10_0001.png 2 1 2 20 15', 'STOIC-5-0010.png 2 0 0 20 16', 'CP_3_30_0000.png 1 0 1 20 16'],
-    'val': ['COVIDCTMD-cap001-IM0049.png 1 0 0 20 16', 'COVIDCTMD-normal002-IM0001.png 0 0 0 20 16'],
-    'test': ['coronacases_007-0078.png 2 0 0 20 16'],
-}
-PATIENTS = [
-    ('NCP_1', 'CNCB', 'COVID-19'),
-    ('STOIC-5', 'STOIC', 'COVID-19'),
-    ('CP_3', 'CNCB', 'Pneumonia'),
-    ('COVIDCTMD-cap001', 'COVID-CT-MD', 'Pneumonia'),
-    ('COVIDCTMD-normal002', 'COVID-CT-MD', 'Normal'),
-    ('coronacases_007', 'COVID-19-CT-Seg', 'COVID-19'),
-]
-
-
-def fill(root, version='3A', images='3A_images', **rows):
-    """Lists of a version at the root, and a picture for every row."""
-    rng = np.random.default_rng(0)
-    (root / images).mkdir(parents=True, exist_ok=True)
-    for split, lines in {**ROWS, **rows}.items():
-        (root / f'{split}_COVIDx_CT-{version}.txt').write_text(''.join(line + '\n' for line in lines))
-        for line in lines:
-            cv2.imwrite(str(root / images / line.split()[0]), rng.integers(0, 256, (16, 20), np.uint8))
-    (root / 'metadata.csv').write_text(
-        HEADER + ''.join(f'{patient},{source},,,,{finding},Yes,Expert,Axial,CT\n' for patient, source, finding in PATIENTS)
-    )
-
 
 @pytest.fixture
 def root(tmp_path):
     root = tmp_path / 'covidx'
-    fill(root)
+    write_covidx_ct(root)
     return root
 
 
@@ -89,7 +60,7 @@ def test_output_files(root):
 
 @pytest.mark.parametrize('version, images', [('1', 'COVIDx-CT'), ('1', ''), ('2A', 'archive/2A_images'), ('2B', '2B_images')])
 def test_every_version_and_folder(tmp_path, version, images):
-    fill(tmp_path, version, images)
+    write_covidx_ct(tmp_path, version, images)
     summary = convert_covidx_ct(tmp_path, skip_statistics=True)
     assert summary.dataset == f'COVIDx-CT {version}'
     for row in read(tmp_path, 'slices_train.json')['data_list']:
@@ -98,7 +69,7 @@ def test_every_version_and_folder(tmp_path, version, images):
 
 def test_variant_b_shares_lists_with_a(root):
     """3B adds a training list to those of 3A, so the variant must be given."""
-    lines = [*ROWS['train'], 'study_0306-0017.png 2 0 0 20 16']
+    lines = [*COVIDX_ROWS['train'], 'study_0306-0017.png 2 0 0 20 16']
     (root / 'train_COVIDx_CT-3B.txt').write_text('\n'.join(lines))
     with pytest.raises(ValueError, match='train lists of the versions 3A and 3B; choose one with --list-version'):
         convert_covidx_ct(root)
@@ -119,7 +90,7 @@ def test_variant_b_shares_lists_with_a(root):
 
 
 def test_images_of_the_version_take_precedence(root):
-    fill(root, images='1_images')
+    write_covidx_ct(root, images='1_images')
     convert_covidx_ct(root, skip_statistics=True)
     assert read(root, 'slices_test.json')['data_list'][0]['img_path'] == '3A_images/coronacases_007-0078.png'
     convert_covidx_ct(root, image_folders=['1_images'], skip_statistics=True)
@@ -188,10 +159,10 @@ def test_missing_slices_are_counted_per_list(root):
 
 def test_a_patient_in_two_lists_is_reported(root):
     """Two series of one person count: TCIA's _0 and _1, two studies of a Radiopaedia case."""
-    fill(
+    write_covidx_ct(
         root,
-        train=[*ROWS['train'], 'volume-covid19-A-0383_0-0120.png 2', 'radiopaedia_29_86490_1-0005.png 2'],
-        val=[*ROWS['val'], 'NCP_1_11_0002.png 2'],
+        train=[*COVIDX_ROWS['train'], 'volume-covid19-A-0383_0-0120.png 2', 'radiopaedia_29_86490_1-0005.png 2'],
+        val=[*COVIDX_ROWS['val'], 'NCP_1_11_0002.png 2'],
         test=['volume-covid19-A-0383_1_ct-0018.png 2', 'radiopaedia_29_86491_1-0004.png 2'],
     )
     (root / 'metadata.csv').unlink()
@@ -203,7 +174,9 @@ def test_a_patient_in_two_lists_is_reported(root):
 
 
 def test_unknown_names_are_looked_up_in_the_metadata(root):
-    fill(root, train=[*ROWS['train'], 'clinic-7-0001.png 0', 'mri.png 1'], val=[*ROWS['val'], 'mri.png 1'])
+    write_covidx_ct(
+        root, train=[*COVIDX_ROWS['train'], 'clinic-7-0001.png 0', 'mri.png 1'], val=[*COVIDX_ROWS['val'], 'mri.png 1']
+    )
     with open(root / 'metadata.csv', 'a') as file:
         file.write('clinic-7,Clinic,,,,Normal,Yes,N/A,Axial,CT\n')
     summary = convert_covidx_ct(root, skip_statistics=True)
@@ -235,7 +208,7 @@ def test_metadata_that_contradicts_the_lists(root):
 def test_broken_list_keeps_the_last_result(root):
     convert_covidx_ct(root)
     before = (root / 'annotations' / 'slices_train.json').read_bytes()
-    fill(root, val=[*ROWS['val'], ROWS['val'][0]])
+    write_covidx_ct(root, val=[*COVIDX_ROWS['val'], COVIDX_ROWS['val'][0]])
     with pytest.raises(ValueError, match='val_COVIDx_CT-3A.txt, line 3: .* repeats the slice of line 1'):
         convert_covidx_ct(root)
     assert (root / 'annotations' / 'slices_train.json').read_bytes() == before
@@ -321,17 +294,3 @@ def test_real_lists_of_version_1(shared_dir, tmp_path):
         source='CNCB',
         body_box=[0, 173, 512, 404],
     )
-
-
-def test_tool(root, repo_root, monkeypatch, capsys):
-    tool = str(repo_root / 'tools' / 'dataset_converters' / 'covidx_ct.py')
-    (root / 'train_COVIDx_CT-3B.txt').write_text('STOIC-5-0010.png 2\n')
-    monkeypatch.setattr(sys, 'argv', [tool, str(root)])
-    with pytest.raises(SystemExit) as info:
-        runpy.run_path(tool, run_name='__main__')
-    assert info.value.code == 2 and 'choose one with --list-version' in capsys.readouterr().err
-    options = ['--list-version', '3A', '--splits', 'train', 'test', '--images', '3A_images', '--workers', '1']
-    monkeypatch.setattr(sys, 'argv', [tool, str(root), *options])
-    runpy.run_path(tool, run_name='__main__')
-    assert 'written to' in capsys.readouterr().out
-    assert {path.stem for path in (root / 'annotations').iterdir()} == {'slices_train', 'slices_test', 'statistics'}

@@ -1,30 +1,16 @@
 import json
 import os
 import re
-import runpy
-import sys
 
-import cv2
-import numpy as np
 import pytest
+from conversion_helpers import ICTCF_TEST, ICTCF_TRAIN, write_ictcf
 
 from mmaffinity.datasets.conversion import convert_ictcf
-
-TRAIN = ['2_pCT5.jpg', '0_nCT7.jpg', '0_nCT8.jpg']
-TEST = ['0_nCT70.jpg', '2_pCT50.jpg']
 
 
 @pytest.fixture
 def root(tmp_path):
-    root = tmp_path / 'ictcf'
-    (root / 'lists').mkdir(parents=True)
-    (root / 'lists' / 'train_ictcf.txt').write_text('\n'.join(TRAIN))
-    (root / 'lists' / 'test_ictcf.txt').write_text('\n'.join(TEST))
-    for index, row in enumerate(TRAIN + TEST):
-        name = row[2:]
-        (root / name[:3]).mkdir(exist_ok=True)
-        cv2.imwrite(str(root / name[:3] / name), np.full((12, 16), 40 * index, np.uint8))
-    return root
+    return write_ictcf(tmp_path / 'ictcf')
 
 
 def read(root, name):
@@ -67,7 +53,7 @@ def test_conversion_is_reproducible(root):
 
 def test_shared_slices_and_stale_statistics_are_reported(root):
     convert_ictcf(root)
-    (root / 'lists' / 'test_ictcf.txt').write_text('\n'.join(TEST + TRAIN[:1]))
+    (root / 'lists' / 'test_ictcf.txt').write_text('\n'.join(ICTCF_TEST + ICTCF_TRAIN[:1]))
     summary = convert_ictcf(root, skip_statistics=True)
     assert summary.warnings[0] == '1 slice is in both the training and the test list (pCT5)'
     assert any('statistics.json is from an earlier run' in text for text in summary.warnings)
@@ -113,14 +99,3 @@ def test_real_lists(shared_dir, tmp_path):
     assert [counts['slices_train', name] for name in ('Negative', 'COVID-19', 'all')] == [300, 300, 600]
     assert [counts['slices_test', name] for name in ('Negative', 'COVID-19', 'all')] == [9275, 3701, 12976]
     assert len(summary.warnings) == 1  # no slice is in both
-
-
-def test_tool(root, repo_root, monkeypatch, capsys):
-    tool = str(repo_root / 'tools' / 'dataset_converters' / 'ictcf.py')
-    monkeypatch.setattr(sys, 'argv', [tool, str(root)])
-    runpy.run_path(tool, run_name='__main__')
-    assert 'slices_train' in capsys.readouterr().out and len(names(root)) == 3
-    monkeypatch.setattr(sys, 'argv', [tool, str(root), '--train-list', 'absent.txt'])
-    with pytest.raises(SystemExit, match='2'):
-        runpy.run_path(tool, run_name='__main__')
-    assert 'error: the list absent.txt does not exist' in capsys.readouterr().err

@@ -1,15 +1,13 @@
 """Conversion of slices and masks with equal names to COCO JSON: lesions, patients, bad pairs, links."""
 
-import argparse
 import json
-import zlib
 
 import cv2
 import numpy as np
 import pytest
+from conversion_helpers import put_pictures
 from pycocotools import mask as mask_utils
 
-from mmaffinity.commands import convert
 from mmaffinity.datasets import LesionDataset
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions, convert_image_pairs
 
@@ -23,29 +21,15 @@ def folders(tmp_path):
     return tmp_path / 'image', tmp_path / 'mask', tmp_path / 'out'
 
 
-def put(folders, name, lesion=(40, 30, 8, 12), label=2, suffix='.jpg', seed=None):
-    """Write a slice of noise, and a mask of lungs (1) with a lesion at x, y, width, height."""
-    image = np.random.default_rng(zlib.crc32(name.encode()) if seed is None else seed).integers(0, 255, (8, 8), np.uint8)
-    mask = np.zeros((64, 80), np.uint8)
-    mask[10:50, 20:70] = 1
-    if lesion:
-        x, y, width, height = lesion
-        mask[y : y + height, x : x + width] = label
-    for path in (folders[0] / f'{name}{suffix}', folders[1] / f'{name}.png'):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folders[0] / f'{name}{suffix}'), cv2.resize(image, (80, 64), interpolation=cv2.INTER_CUBIC))
-    cv2.imwrite(str(folders[1] / f'{name}.png'), mask)
-
-
 def read(folders, name='lesions_train'):
     return json.loads((folders[2] / 'annotations' / f'{name}.json').read_text())
 
 
 def test_slices_and_lesions(folders):
-    put(folders, 'P1/0001')
-    put(folders, 'P1/0002', lesion=None)
-    put(folders, 'P2/0001', suffix='.png')
-    put(folders, 'P2/0002', lesion=(30, 20, 3, 3))
+    put_pictures(folders, 'P1/0001')
+    put_pictures(folders, 'P1/0002', lesion=None)
+    put_pictures(folders, 'P2/0001', suffix='.png')
+    put_pictures(folders, 'P2/0002', lesion=(30, 20, 3, 3))
     summary = convert_image_pairs(*folders, SMALL, WHOLE, BY_FOLDER)
     coco = read(folders)
     assert [(image['file_name'], image['width'], image['height'], image['patient_id']) for image in coco['images']] == [
@@ -70,8 +54,8 @@ def test_slices_and_lesions(folders):
 
 
 def test_copies(folders):
-    put(folders, 'P1/0001')
-    put(folders, 'P1/0002', lesion=None)
+    put_pictures(folders, 'P1/0001')
+    put_pictures(folders, 'P1/0002', lesion=None)
     convert_image_pairs(*folders, SMALL, WHOLE, BY_FOLDER, copy=True)
     assert not (folders[2] / 'images').is_symlink()
     copies = [path for path in (folders[2] / 'images').rglob('*') if path.is_file()]
@@ -80,13 +64,13 @@ def test_copies(folders):
 
 
 def test_labels_must_be_known(folders):
-    put(folders, 'a')
+    put_pictures(folders, 'a')
     with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2: specify .* --lesion-labels 2'):
         convert_image_pairs(*folders, LesionOptions(min_area=20), WHOLE)
     with pytest.raises(ValueError, match='contain no lesion larger than 20 pixels .lesion labels: .*3.*check --lesion-labels'):
         convert_image_pairs(*folders, LesionOptions([3], min_area=20), WHOLE)
     assert not folders[2].exists()
-    put(folders, 'b', label=255)
+    put_pictures(folders, 'b', label=255)
     mask = cv2.imread(str(folders[1] / 'b.png'), cv2.IMREAD_UNCHANGED)
     for name in 'ab':
         cv2.imwrite(str(folders[1] / f'{name}.png'), mask // 255 * 255)
@@ -97,7 +81,7 @@ def test_labels_must_be_known(folders):
 def test_bad_pair_does_not_stop_the_others(folders):
     images, masks, _ = folders
     for name in ('good', 'size', 'jpeg', 'torn', 'colour', 'alone'):
-        put(folders, name)
+        put_pictures(folders, name)
     cv2.imwrite(str(masks / 'size.png'), np.zeros((64, 64), np.uint8))
     mask = cv2.imread(str(masks / 'jpeg.png'), cv2.IMREAD_UNCHANGED)
     (masks / 'jpeg.png').write_bytes(cv2.imencode('.jpg', mask)[1].tobytes())
@@ -117,7 +101,7 @@ def test_bad_pair_does_not_stop_the_others(folders):
 
 def test_patients_of_a_table_stay_in_one_split(folders, tmp_path):
     for number in range(12):
-        put(folders, f'{number:04d}', seed=number)
+        put_pictures(folders, f'{number:04d}', seed=number)
     (tmp_path / 'table.csv').write_text(
         'slice,case,patient\n' + ''.join(f'{number:04d},c,P{number // 2}\n' for number in range(11))
     )
@@ -139,7 +123,7 @@ def test_patients_of_a_table_stay_in_one_split(folders, tmp_path):
 
 def test_unknown_patients_stay_unknown(folders):
     for number in range(12):
-        put(folders, f'{number:04d}', seed=number // 2)
+        put_pictures(folders, f'{number:04d}', seed=number // 2)
     summary = convert_image_pairs(*folders, SMALL, SplitOptions(0.2, 0.3))
     rows = {part: read(folders, f'lesions_{part}')['images'] for part in ('train', 'val', 'test')}
     assert {image['patient_id'] for images in rows.values() for image in images} == {None}
@@ -152,7 +136,7 @@ def test_unknown_patients_stay_unknown(folders):
 
 def test_conversion_is_reproducible_and_interruption_leaves_no_files(folders, monkeypatch):
     for number in range(6):
-        put(folders, f'{number}', seed=number)
+        put_pictures(folders, f'{number}', seed=number)
 
     def content():
         return {path.relative_to(folders[2]): path.read_bytes() for path in sorted(folders[2].rglob('*')) if path.is_file()}
@@ -172,47 +156,6 @@ def test_conversion_is_reproducible_and_interruption_leaves_no_files(folders, mo
     assert content() == first and not folders[2].with_name('.out.mmaffinity.part').exists()
     convert_image_pairs(*folders, SMALL, overwrite=True, workers=3)
     assert content() == first
-
-
-def test_command(folders, tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    put(folders, 'ct_1_img', label=3)
-    (folders[1] / 'ct_1_img.png').rename(folders[1] / 'ct_1_mask.png')
-    put(folders, 'broken')
-    (folders[1] / 'broken.png').write_bytes(b'')
-    (tmp_path / 'table.csv').write_text('image;person\nct_1.png;P1\nbroken.png;P2\n')
-    images, masks, out = map(str, folders)
-    args = parser.parse_args(
-        [
-            'image-pairs',
-            images,
-            masks,
-            '--out',
-            out,
-            '--lesion-labels',
-            '3',
-            '--min-area',
-            '20',
-            '--val-share',
-            '0',
-            '--test-share',
-            '0',
-            '--patients',
-            str(tmp_path / 'table.csv'),
-            'image',
-            'person',
-        ]
-    )
-    assert convert.run(args) == 1  # a pair was left out
-    printed = capsys.readouterr().out
-    assert 'lesions_train' in printed and 'statistics.json' in printed
-    assert [image['patient_id'] for image in read(folders)['images']] == ['P1']
-    args = parser.parse_args(
-        ['image-pairs', images, masks, '--out', out, '--patients', 'a.csv', 'a', 'b', '--patient-pattern', '(a)']
-    )
-    with pytest.raises(ValueError, match="patients are specified twice, by patient_pattern='\\(a\\)' and by a.csv"):
-        convert.run(args)
 
 
 def test_phantom_lesions_equal_those_of_its_own_converter(tiny_phantom, tmp_path):

@@ -1,6 +1,5 @@
 """Conversion of volumes with masks to lesion slices: orientation, labels, complete results, bad pairs."""
 
-import argparse
 import gzip
 import json
 import re
@@ -8,28 +7,15 @@ import re
 import cv2
 import numpy as np
 import pytest
+from conversion_helpers import BOX, put_volumes, stored, view_mask
 from pycocotools import mask as mask_utils
 from scan_helpers import SIZE, chest, chest_volume, to_grey, write_nifti
 
-from mmaffinity.commands import convert
 from mmaffinity.datasets import LesionDataset
 from mmaffinity.datasets.conversion import PairOptions, SplitOptions, convert_nifti_pairs
 from mmaffinity.scans import ReadOptions, find_scans
 
 WHOLE = SplitOptions(val_share=0, test_share=0)
-BOX = (40, 30, 8, 12)  # x, y, width, height of the lesion in the radiological view
-
-
-def view_mask(label=1):
-    x, y, width, height = BOX
-    mask = np.zeros((SIZE, SIZE), np.uint8)
-    mask[y : y + height, x : x + width] = label
-    return mask
-
-
-def stored(views):
-    """Radiological slices as :func:`write_nifti` expects them with its default affine."""
-    return np.stack([view[::-1].T for view in views], axis=2)
 
 
 @pytest.fixture
@@ -37,20 +23,12 @@ def folders(tmp_path):
     return tmp_path / 'images', tmp_path / 'masks', tmp_path / 'out'
 
 
-def put(folders, name, number=4, lesions=(1, 2), label=1, mask_name=None, affine=None, mask=None, volume=None):
-    images, masks, _ = folders
-    if mask is None:
-        mask = stored([view_mask(label) * (index in lesions) for index in range(number)])
-    write_nifti(images / f'{name}.nii.gz', chest_volume(number) if volume is None else volume, affine)
-    write_nifti(masks / f'{mask_name or name}.nii.gz', mask, affine)
-
-
 def read(folders, name='lesions_train'):
     return json.loads((folders[2] / 'annotations' / f'{name}.json').read_text())
 
 
 def test_slices_and_lesions(folders):
-    put(folders, 'study_1', mask_name='study_1_mask')
+    put_volumes(folders, 'study_1', mask_name='study_1_mask')
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     coco = read(folders)
     assert [(image['file_name'], image['patient_id'], image['scan_id']) for image in coco['images']] == [
@@ -80,7 +58,7 @@ def test_any_storage_order_gives_the_radiological_view(folders, flips, order):
         volume, mask = np.flip(volume, axis), np.flip(mask, axis)
     affine[:3, :3] = affine[:3, list(order)]
     volume, mask = volume.transpose(order), mask.transpose(order)
-    put(folders, 'a', volume=np.ascontiguousarray(volume), mask=np.ascontiguousarray(mask), affine=affine)
+    put_volumes(folders, 'a', volume=np.ascontiguousarray(volume), mask=np.ascontiguousarray(mask), affine=affine)
     convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     coco = read(folders)
     assert [annotation['bbox'] for annotation in coco['annotations']] == [list(BOX)] * 3
@@ -92,7 +70,7 @@ def test_any_storage_order_gives_the_radiological_view(folders, flips, order):
 
 
 def test_window_and_every_and_negatives(folders):
-    put(folders, 'a', number=7, lesions=(2, 3))
+    put_volumes(folders, 'a', number=7, lesions=(2, 3))
     options = PairOptions(min_area=20, every=2, negatives=True)
     convert_nifti_pairs(*folders, options, WHOLE)
     coco = read(folders)
@@ -110,7 +88,7 @@ def test_slices_with_only_small_lesions_are_omitted(folders):
     mask = stored([view_mask(), np.zeros((SIZE, SIZE), np.uint8), view_mask()])
     mask[..., 2][mask[..., 2] > 0] = 0
     mask[5:8, 5:8, 2] = 1
-    put(folders, 'a', number=3, mask=mask)
+    put_volumes(folders, 'a', number=3, mask=mask)
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20, negatives=True), WHOLE)
     assert [image['file_name'][-8:-4] for image in read(folders)['images']] == ['0000', '0001']
     assert summary.lesions[0]['too_small'] == 1
@@ -119,37 +97,37 @@ def test_slices_with_only_small_lesions_are_omitted(folders):
 def test_lesion_labels(folders):
     lungs = np.where(stored([view_mask(3)] * 3) == 3, 3, 1).astype(np.uint8)
     lungs[:10] = 2
-    put(folders, 'a', number=3, mask=lungs)
+    put_volumes(folders, 'a', number=3, mask=lungs)
     with pytest.raises(ValueError, match=r'the masks contain the labels 1, 2, 3: specify .* --lesion-labels 3'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not folders[2].exists() and not folders[2].with_name('.out.mmaffinity.part').exists()
     convert_nifti_pairs(*folders, PairOptions(lesion_labels=[3], min_area=20), WHOLE)
     assert [annotation['bbox'] for annotation in read(folders)['annotations']] == [list(BOX)] * 3
-    put(folders, 'b', number=3)  # a mask of another kind: the label is not in it
+    put_volumes(folders, 'b', number=3)  # a mask of another kind: the label is not in it
     summary = convert_nifti_pairs(*folders, PairOptions(lesion_labels=[3], min_area=20), WHOLE, overwrite=True)
     assert '1 mask has none of the labels [3] (b)' in summary.warnings
 
 
 def test_masks_with_255_or_floating_point_values(folders):
-    put(folders, 'a', mask=stored([view_mask(255)] * 4))
-    put(folders, 'b', mask=stored([view_mask(255)] * 4).astype(np.float32) + np.float32(1e-5))
+    put_volumes(folders, 'a', mask=stored([view_mask(255)] * 4))
+    put_volumes(folders, 'b', mask=stored([view_mask(255)] * 4).astype(np.float32) + np.float32(1e-5))
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
     assert not summary.problems and len(read(folders)['annotations']) == 8
 
 
 def test_bad_pair_does_not_stop_the_others(folders):
     images, masks, _ = folders
-    put(folders, 'good')
-    put(folders, 'grey', volume=np.clip((chest_volume(4).astype(float) + 1350) / 1500 * 255, 0, 255).astype(np.float32))
-    put(folders, 'shape', mask=stored([view_mask()] * 5))
-    put(folders, 'fraction', mask=stored([view_mask()] * 4) * np.float32(0.4))
-    put(folders, 'negative', mask=-stored([view_mask()] * 4).astype(np.int16))
-    put(folders, 'broken')
+    put_volumes(folders, 'good')
+    put_volumes(folders, 'grey', volume=np.clip((chest_volume(4).astype(float) + 1350) / 1500 * 255, 0, 255).astype(np.float32))
+    put_volumes(folders, 'shape', mask=stored([view_mask()] * 5))
+    put_volumes(folders, 'fraction', mask=stored([view_mask()] * 4) * np.float32(0.4))
+    put_volumes(folders, 'negative', mask=-stored([view_mask()] * 4).astype(np.int16))
+    put_volumes(folders, 'broken')
     (images / 'broken.nii.gz').write_bytes((images / 'broken.nii.gz').read_bytes()[:-900])
-    put(folders, 'torn')
+    put_volumes(folders, 'torn')
     whole = gzip.decompress((masks / 'torn.nii.gz').read_bytes())
     (masks / 'torn.nii.gz').write_bytes(gzip.compress(whole)[:-60])
-    put(folders, 'elsewhere')
+    put_volumes(folders, 'elsewhere')
     write_nifti(
         masks / 'elsewhere.nii.gz',
         stored([view_mask()] * 4),
@@ -178,11 +156,11 @@ def test_bad_pair_does_not_stop_the_others(folders):
 
 
 def test_damaged_headers_do_not_stop_the_others(folders):
-    put(folders, 'good')
+    put_volumes(folders, 'good')
     random = np.random.default_rng(0)
     for number in range(60):
         name = f'bad_{number:02d}'
-        put(folders, name, number=2, lesions=(0, 1))
+        put_volumes(folders, name, number=2, lesions=(0, 1))
         path = folders[number % 2] / f'{name}.nii.gz'
         content = bytearray(gzip.decompress(path.read_bytes()))
         for place in random.integers(40, 348, 1 + number % 6):
@@ -196,8 +174,8 @@ def test_damaged_headers_do_not_stop_the_others(folders):
 
 def test_grey_levels_are_rescaled_if_that_gives_hounsfield_units(folders):
     hu = chest_volume(4)
-    put(folders, 'corona', volume=hu)
-    put(folders, 'radio', volume=((np.clip(hu.astype(float), -1250, 250) + 1250) * 255 / 1500).astype(np.float32))
+    put_volumes(folders, 'corona', volume=hu)
+    put_volumes(folders, 'radio', volume=((np.clip(hu.astype(float), -1250, 250) + 1250) * 255 / 1500).astype(np.float32))
     options = PairOptions(min_area=20, reading=ReadOptions(rescale=(1500 / 255, -1250)))
     summary = convert_nifti_pairs(*folders, options, WHOLE)
     assert not summary.problems and len(read(folders)['images']) == 4
@@ -215,7 +193,7 @@ def test_grey_levels_are_rescaled_if_that_gives_hounsfield_units(folders):
 
 
 def test_mask_without_orientation_is_accepted_on_request(folders):
-    put(folders, 'a')
+    put_volumes(folders, 'a')
     write_nifti(folders[1] / 'a.nii.gz', stored([view_mask() * (index in (1, 2)) for index in range(4)]), np.eye(4))
     with pytest.raises(ValueError, match='no usable slices: a: does not align with its mask'):
         convert_nifti_pairs(*folders, PairOptions(min_area=20), WHOLE)
@@ -225,7 +203,7 @@ def test_mask_without_orientation_is_accepted_on_request(folders):
 
 def test_patients_stay_in_one_split(folders):
     for number in range(12):
-        put(folders, f'radio_{number // 2}_{number}', number=2, lesions=(0,))
+        put_volumes(folders, f'radio_{number // 2}_{number}', number=2, lesions=(0,))
     summary = convert_nifti_pairs(*folders, PairOptions(min_area=20), SplitOptions(0.2, 0.3, 3), r'(radio_\d+)')
     parts = {
         name: {image['patient_id'] for image in read(folders, f'lesions_{name}')['images']} for name in ('train', 'val', 'test')
@@ -245,8 +223,8 @@ def test_patients_stay_in_one_split(folders):
 
 
 def test_conversion_is_reproducible_and_replaces_only_its_own_result(folders):
-    put(folders, 'a')
-    put(folders, 'b')
+    put_volumes(folders, 'a')
+    put_volumes(folders, 'b')
     out = folders[2]
 
     def content():
@@ -264,7 +242,7 @@ def test_conversion_is_reproducible_and_replaces_only_its_own_result(folders):
 
 
 def test_interruption_leaves_no_files(folders, monkeypatch):
-    put(folders, 'a')
+    put_volumes(folders, 'a')
 
     def interrupted(*args, **keywords):
         raise KeyboardInterrupt
@@ -276,7 +254,7 @@ def test_interruption_leaves_no_files(folders, monkeypatch):
 
 
 def test_full_disk_is_not_reported_as_a_bad_pair(folders, monkeypatch):
-    put(folders, 'a')
+    put_volumes(folders, 'a')
 
     def full(*args):
         raise OSError(28, 'No space left on device')
@@ -296,40 +274,9 @@ def test_invalid_options(folders):
     ):
         with pytest.raises(ValueError, match=message):
             PairOptions(**wrong)
-    put(folders, 'a', lesions=())
+    put_volumes(folders, 'a', lesions=())
     with pytest.raises(ValueError, match='contain no lesion larger than 100 pixels'):
         convert_nifti_pairs(*folders)
-
-
-def test_command(folders, capsys):
-    parser = argparse.ArgumentParser()
-    convert.add_arguments(parser)
-    put(folders, 'good', label=3)
-    put(folders, 'bad', mask=stored([view_mask()] * 5))
-    images, masks, out = map(str, folders)
-    args = parser.parse_args(
-        [
-            'nifti-pairs',
-            images,
-            masks,
-            '--out',
-            out,
-            '--lesion-labels',
-            '3',
-            '--min-area',
-            '20',
-            '--val-share',
-            '0',
-            '--test-share',
-            '0',
-            '--rescale',
-            '5.882353',
-            '-1250',
-        ]
-    )
-    assert convert.run(args) == 1  # a pair was left out
-    printed = capsys.readouterr().out
-    assert 'lesions_train' in printed and 'written to' in printed and 'statistics.json' in printed
 
 
 def test_real_masks_on_a_synthetic_scan(shared_dir, folders):

@@ -2,10 +2,7 @@
 
 import json
 import os
-import re
-import runpy
 import shutil
-import sys
 
 import cv2
 import numpy as np
@@ -138,19 +135,3 @@ def test_other_settings_need_overwrite(phantom, tmp_path):
 def test_unknown_setting(tmp_path):
     with pytest.raises(TypeError, match='lesions_val'):
         write_phantom(tmp_path / 'x', lesions_val=3)
-
-
-def test_tool(phantom, tmp_path, repo_root, monkeypatch, capsys):
-    folder, _ = phantom
-    tool = str(repo_root / 'tools' / 'dataset_converters' / 'phantom.py')
-    options = [text for key, value in SMALL.items() for text in ('--' + key.replace('_', '-'), str(value))]
-    monkeypatch.setattr(sys, 'argv', [tool, str(tmp_path / 'out'), *options])
-    runpy.run_path(tool, run_name='__main__')
-    printed = capsys.readouterr()
-    assert 'slices_test: 9 slices of 3 patients (3 Normal, 3 CP, 3 COVID-19)' in printed.out
-    assert 'drawing: 69 of 69 slices' in printed.err
-    assert digests(tmp_path / 'out') == digests(folder)
-    monkeypatch.setattr(sys, 'argv', [*sys.argv, '--size', '128'])
-    with pytest.raises(SystemExit, match='2'):
-        runpy.run_path(tool, run_name='__main__')
-    assert re.search(r'error: .* other settings \(size 96 -> 128\)', capsys.readouterr().err)

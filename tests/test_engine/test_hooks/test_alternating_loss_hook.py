@@ -10,8 +10,11 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.runner import get_priority
 from model_helpers import MODEL_CONFIG, batch, lesion_sample, slice_sample
+from run_helpers import average_with
 
 from mmaffinity.engine import AlternatingLossHook
+from mmaffinity.engine.hooks import alternating_loss_hook
+from mmaffinity.structures import SEGMENTATION
 
 
 class Recorder:
@@ -128,3 +131,17 @@ def test_invalid_arguments(runner):
     with pytest.raises(ValueError, match='one task'):
         AlternatingLossHook().before_train_iter(runner, 0, batch(lesion_sample(), slice_sample()))
     assert not runner.model.calls
+
+
+def test_best_copy_is_decided_by_all_processes(monkeypatch):
+    """The own loss falls from 3 to 1, but with the other process (1, then 5) the mean rises from 2 to 3."""
+    copies = []
+    runner = SimpleNamespace(model=SimpleNamespace(set_stage=None, copy_branch=lambda: copies.append(0)), _resume=False)
+    hook = AlternatingLossHook(copy='best')
+    data = dict(data_samples=[dict(task=SEGMENTATION)])
+    for own, other in ((3.0, 1.0), (1.0, 5.0)):
+        average_with(monkeypatch, alternating_loss_hook, other)
+        outputs = dict(loss=torch.tensor(own))
+        hook.after_train_iter(runner, 0, data, outputs)
+        assert outputs['loss'] == own
+    assert len(copies) == 1 and hook.best_loss == 2.0

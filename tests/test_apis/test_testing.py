@@ -1,8 +1,8 @@
-"""Records of the fold in test results."""
+"""Testing a model: the tested split, and the record of the fold in the results."""
 
 import pytest
 
-from mmaffinity.apis.testing import fold_of
+from mmaffinity.apis.testing import fold_of, use_split
 from mmaffinity.utils.config import load_config
 
 
@@ -21,3 +21,13 @@ def test_class_folders_have_folds(fold, repo_root):
     config = load_config(repo_root / 'configs/baselines/resnet18_slice.py', dict(folds=3, fold=fold))
     assert fold_of(config)['index'] == fold
     assert config.train_dataloader.dataset.fold == fold and config.val_dataloader is None
+
+
+def test_split(repo_root):
+    config = load_config(repo_root / 'configs' / 'affinity_c8.py')
+    use_split(config, 'val')
+    assert config.test_dataloader.dataset.ann_file == 'annotations/slices_val.json' and config.test_split == 'val'
+    with pytest.raises(ValueError, match='no validation split'):
+        use_split(load_config(repo_root / 'configs' / 'affinity_c8_ictcf.py'), 'val')
+    with pytest.raises(ValueError, match="not 'train'"):
+        use_split(config, 'train')
