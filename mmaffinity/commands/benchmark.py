@@ -15,6 +15,16 @@ from mmaffinity.apis.timed import ABLATIONS, ENGINES, JOBS, MODES, PRECISIONS
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.utils.tables import format_table
 
+# Kinds of measurement other than the table of jobs, and the options that they do not use.
+UNUSED = {
+    'ablate': ('precision', 'workers'),
+    'backends': ('batch_sizes', 'device', 'precision', 'workers'),
+    'growth': ('batch_sizes', 'checkpoint', 'jobs', 'objects', 'out', 'precision', 'runs', 'warmup', 'workers'),
+    'scan': ('jobs', 'objects', 'runs', 'warmup'),
+}
+# Options of which each of these kinds uses one value.
+LISTS = ('batch_sizes', 'objects', 'threads')
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
@@ -59,7 +69,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', nargs='+', type=int, default=[0, 1], help='reader processes, for --scan (default: 0 1)')
 
 
+def check_options(args: argparse.Namespace) -> None:
+    """Reject options that have no effect together.
+
+    Raises:
+        ValueError: if several kinds of measurement are given, an option that the chosen kind does not use, or several values
+            for one of which it uses the first.
+    """
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = {name for name, value in vars(args).items() if value != parser.get_default(name)}
+    kinds = sorted(given & set(UNUSED))
+    if len(kinds) > 1:
+        raise ValueError(f'--{" and --".join(kinds)} measure different things: give one of them')
+    if kinds:
+        unused = [f'--{name.replace("_", "-")}' for name in sorted(given & set(UNUSED[kinds[0]]))]
+        unused += [
+            f'more than one value of --{name.replace("_", "-")}'
+            for name in LISTS
+            if name in given and len(getattr(args, name)) > 1
+        ]
+        if unused:
+            raise ValueError(f'--{kinds[0]} does not use {", ".join(unused)}: omit it')
+
+
 def run(args: argparse.Namespace) -> None:
+    check_options(args)
     from mmaffinity.apis import ablation, backend_benchmark, benchmark, scan_benchmark
 
     if args.growth:

@@ -56,6 +56,23 @@ def test_command_writes_csv_and_prints_a_table(repo_root, config, tmp_path, monk
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == first_words
 
 
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--ablate', '--precision', 'bfloat16'], '--ablate does not use --precision: omit it'),
+        (['--backends', '--device', 'cuda', '--batch-sizes', '4'], '--backends does not use --batch-sizes, --device: omit it'),
+        (['--ablate', '--threads', '1', '2'], '--ablate does not use more than one value of --threads: omit it'),
+        (['--growth', 'growth.png', '--out', 'rows.csv'], '--growth does not use --out: omit it'),
+        (['--scan', 'scans', '--ablate'], '--ablate and --scan measure different things: give one of them'),
+    ],
+)
+def test_options_without_effect_are_refused(monkeypatch, capsys, options, message):
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'benchmark', 'affinity_c8', *options])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('option, job', [('--ablate', 'data'), ('--backends', 'train')])
 def test_command_refuses_jobs_that_it_would_not_time(monkeypatch, capsys, option, job):
     monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'benchmark', 'affinity_c8', option, '--jobs', 'classification', job])

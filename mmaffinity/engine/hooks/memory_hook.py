@@ -25,8 +25,8 @@ class MemoryHook(Hook):
             for each worker.
 
     Raises:
-        ValueError: if ``interval`` is below 1, the system does not report memory, or, at the end of a run, memory grew by more
-            than the limit.
+        ValueError: if ``interval`` is below 1, the system does not report memory, or, at the end of a run with a limit, memory
+            grew by more than that or was measured less than twice.
     """
 
     # Runs after all other work of a step.
@@ -73,6 +73,11 @@ class MemoryHook(Hook):
 
     def _conclude(self, runner: Runner) -> None:
         if len(self.rows) < 2:
+            if self.limit is not None:
+                raise ValueError(
+                    f'with one measurement every {self.interval} iterations, there are {len(self.rows)}, which cannot show '
+                    f'whether memory grew by more than {self.limit:g} MiB: use a smaller interval, or more slices'
+                )
             return
         growth = sum(self.rows[-1][1:]) - sum(self.rows[0][1:])
         runner.logger.info(f'memory from iteration {self.rows[0][0]} to {self.rows[-1][0]}: {growth:+.1f} MiB')

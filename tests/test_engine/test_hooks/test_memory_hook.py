@@ -41,6 +41,20 @@ def test_memory_of_a_test_run(tmp_path):
     hook.after_test(runner)  # no memory was retained
 
 
+def test_a_limit_needs_two_measurements():
+    try:
+        hook = MemoryHook(interval=3, limit=20)
+    except ValueError as error:
+        pytest.skip(str(error))
+    runner = SimpleNamespace(logger=MMLogger.get_instance('memory'))
+    for i in range(4):
+        hook.after_test_iter(runner, i)
+    with pytest.raises(ValueError, match='every 3 iterations, there are 1, .*more than 20 MiB: use a smaller interval'):
+        hook.after_test(runner)
+    hook.limit = None
+    hook.after_test(runner)
+
+
 def test_memory_hook_rejects_an_invalid_interval():
     with pytest.raises(ValueError, match='interval=0'):
         MemoryHook(interval=0)
