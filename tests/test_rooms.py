@@ -1,4 +1,4 @@
-"""Imports between subpackages point one way, as in docs/architecture.md."""
+"""Imports between subpackages point one way, as in docs/architecture.md, and tests mirror the package."""
 
 import ast
 from pathlib import Path
@@ -22,6 +22,17 @@ ROOMS = {
 ROOMS['engine'] = set(ROOMS)
 ROOMS['apis'] = set(ROOMS)
 ROOMS['commands'] = set(ROOMS)
+# Modules without behaviour of their own: constants, lists of subcommands, imports, an exception and a dataclass.
+WITHOUT_TEST = {
+    'apis/timed.py',
+    'commands/export.py',
+    'commands/rois.py',
+    'framework.py',
+    'registration.py',
+    'registry.py',
+    'structures/non_finite_output_error.py',
+    'structures/ranked_rois.py',
+}
 
 
 def imports_of(path):
@@ -72,3 +83,13 @@ def test_layers_import_torch_only():
 )
 def test_nested_subpackages(lower, upper):
     assert [name for path in (PACKAGE / lower).rglob('*.py') for name in imports_of(path) if f'.{upper}' in name] == []
+
+
+def test_every_module_has_a_test_file_at_the_mirrored_path():
+    tests, missing = Path(__file__).resolve().parent, set()
+    for path in PACKAGE.rglob('*.py'):
+        module = path.relative_to(PACKAGE)
+        folders = [f'test_{name}' for name in module.parts[:-1]]
+        if not module.name.startswith('__') and not tests.joinpath(*folders, f'test_{module.name}').is_file():
+            missing.add(module.as_posix())
+    assert missing == WITHOUT_TEST
