@@ -70,11 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Reject options that have no effect together.
+    """Reject combinations of options in which some have no effect.
 
     Raises:
-        ValueError: if several kinds of measurement are given, an option that the chosen kind does not use, or several values
-            for one of which it uses the first.
+        ValueError: if more than one kind of measurement is requested, if the requested kind does not use a given option, or if
+            an option has several values but the kind uses only the first.
     """
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -1,4 +1,4 @@
-"""Do without the garbage collector where it costs time and finds nothing."""
+"""Pausing the garbage collector where it costs time and frees nothing."""
 
 import gc
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused(freeze: bool = False) -> Iterator[None]:
-    """Pause the garbage collector, which would scan a growing heap again and again.
+    """Pause the garbage collector, which would otherwise scan a growing heap repeatedly.
 
-    Importing torch and MMDetection, or reading a large annotation file, creates about a million objects that all stay; scanning
-    them takes as long as creating them.
+    Importing torch and MMDetection, or reading a large annotation file, creates about a million objects that all stay alive;
+    scanning them takes as long as creating them.
 
     Args:
-        freeze: also exclude every object that exists afterwards from later collections, and from the one at exit. For
-            processes of our own, after their imports: cyclic garbage from before is never freed.
+        freeze: also exclude all objects that exist on exit from the context from later collections, including the one at
+            interpreter exit. Use this only in our own processes, after their imports: existing cyclic garbage is never freed.
     """
     enabled = gc.isenabled()
     gc.disable()

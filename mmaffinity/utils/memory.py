@@ -1,4 +1,4 @@
-"""Memory of a process: how much it uses, as Linux reports it, and reuse of what it has freed."""
+"""Memory of a process: its usage, as reported by Linux, and reuse of freed memory."""
 
 import ctypes
 import sys
@@ -27,11 +27,11 @@ def process_memory(entry: str, process: int | str = 'self') -> float | None:
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, for its next allocations.
+    """Let this process keep freed memory for its next allocations.
 
-    The C library returns large blocks to the system, which fills every page with zeros when it hands it out again. A training
-    step frees and allocates the same blocks each time: with one slice of 512 x 512, this took 8 % of the CPU time.
-    docs/speed.md has the measurement.
+    The C library returns large freed blocks to the system, which zeroes every page before handing it out again. Each training
+    step frees and allocates the same blocks: with one slice of 512 x 512, this took 8 % of the CPU time. docs/speed.md has the
+    measurement.
 
     Returns:
         Whether the C library supports this; only glibc does.

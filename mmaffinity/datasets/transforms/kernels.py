@@ -1,4 +1,4 @@
-"""Random changes of sharpness and noise."""
+"""Random changes in sharpness and noise."""
 
 import cv2
 import numpy as np
@@ -9,18 +9,17 @@ from mmdet.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomKernel(BaseTransform):
-    """Randomly smooth a slice, or add noise to it, as if it had been reconstructed with another kernel or at another dose.
+    """Randomly smooth a slice or add noise, as if it had been reconstructed with another kernel or acquired at another dose.
 
-    Sharp kernels and low doses cover the lung with a grainy texture, which a model that was trained on smooth slices takes for
-    something else.
+    Sharp kernels and low doses give the lung a grainy texture, which a model trained on smooth slices misinterprets.
 
-    Required and changed key: ``img``, shape (H, W) or (H, W, C), with grey levels from 0 to 255; its type is kept.
+    Required and modified key: ``img``, shape (H, W) or (H, W, C), with grey levels from 0 to 255; its dtype is kept.
 
     Args:
         prob: probability that a slice is changed, 0 to 1. Half of the changes smooth the slice, the others add noise.
         max_sigma: largest standard deviation of the Gaussian filter, in pixels.
-        max_noise: largest standard deviation of the noise, in grey levels. The noise of a pixel is normally distributed,
-            independent of other pixels, and the same in every channel.
+        max_noise: largest standard deviation of the noise, in grey levels. The noise is Gaussian, independent between pixels,
+            and the same in every channel.
 
     Raises:
         ValueError: if an argument is out of range.

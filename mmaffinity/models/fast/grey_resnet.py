@@ -73,6 +73,8 @@ class GreyResNet(ResNet):
         by_onednn = x.requires_grad and x.device.type == 'cpu' and x.dtype in onednn_dtypes()
         if not by_onednn or torch.compiler.is_compiling():  # also true during export
             return self.maxpool(x)
+        if not x.detach().sum().isfinite():  # oneDNN would replace NaN by finite values, and hide it from the losses
+            return self.maxpool(x)
         return self.maxpool(x.to_mkldnn()).to_dense()
 
     def _conv_norm(self, x: Tensor, conv: nn.Module, norm: nn.Module) -> Tensor:

@@ -102,6 +102,13 @@ def test_max_pooling_by_onednn_equals_torchs(dtype):
     assert torch.equal(given.grad, reference.grad)
 
 
+def test_nan_passes_max_pooling():
+    x = torch.randn(1, 64, 16, 16)
+    x[0, 3, 5, 5] = float('nan')
+    pooled = pair()[1]._max_pool(x.requires_grad_())
+    assert pooled[0, 3].isnan().sum() == pooled.isnan().sum() == 4  # the windows that contain the pixel
+
+
 @torch.no_grad()
 def test_follows_its_weights():
     reference, grey = pair()
