@@ -245,3 +245,9 @@ def exported_int8(exported, tmp_path_factory) -> Path:
         export_onnx(*exported[:2], folder / 'int8.onnx', int8=[write_images(folder / 'slices', 3)])
 
     return made_once(tmp_path_factory, 'int8', make) / 'int8.onnx'
+
+
+@pytest.fixture
+def quick_unit(monkeypatch):
+    """Replace the processor's speed that benchmarks measure, which takes longer than everything else in their tests."""
+    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)

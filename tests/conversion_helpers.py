@@ -16,6 +16,8 @@ CNCB_OUTPUTS = {
     'statistics.json',
 }
 
+# Options of image-pairs and nifti-pairs for these small data sets: every patient trains.
+PAIR_OPTIONS = ['--lesion-labels', '3', '--min-area', '20', '--val-share', '0', '--test-share', '0']
 
 BOX = (40, 30, 8, 12)  # x, y, width, height of the lesion of a volume, in the radiological view
 

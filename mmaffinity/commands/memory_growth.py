@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     hook = dict(type='MemoryHook', interval=args.interval, limit=args.limit)
     with tempfile.TemporaryDirectory() as work_dir:
         if args.test:
-            config.custom_hooks = [*config.get('custom_hooks', []), hook]
+            config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
             test_model(config, args.test, work_dir=work_dir)
             return
         if args.iterations < 2 * args.interval:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
                 f'--iterations {args.iterations} with --interval {args.interval} gives fewer than two rows: use at least '
                 f'--iterations {2 * args.interval}'
             )
-        config.custom_hooks = [*config.get('custom_hooks', []), dict(hook, last=args.iterations)]
+        config.custom_hooks = [*(config.get('custom_hooks') or []), dict(hook, last=args.iterations)]
         config.train_cfg.max_epochs = args.iterations  # the hook ends the run
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
         train_model(config, work_dir=work_dir)

@@ -9,16 +9,12 @@ from model_helpers import FAST
 from mmaffinity.apis.benchmark import COLUMNS, JOBS, Benchmark, benchmark, format_rows
 from mmaffinity.utils.timing import available_cores
 
+pytestmark = pytest.mark.usefixtures('quick_unit')
+
 
 @pytest.fixture(scope='module')
 def config(repo_root):
     return repo_root / 'configs' / 'affinity_c8.py'
-
-
-@pytest.fixture(autouse=True)
-def quick_unit(monkeypatch):
-    # Measuring the real value takes longer than everything else here.
-    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)
 
 
 def test_rows_of_every_job(config):

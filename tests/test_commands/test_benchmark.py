@@ -11,16 +11,12 @@ from scan_helpers import write_images
 from mmaffinity.apis.scan_benchmark import COLUMNS
 from mmaffinity_cli import main
 
+pytestmark = pytest.mark.usefixtures('quick_unit')
+
 
 @pytest.fixture(scope='module')
 def config(repo_root):
     return repo_root / 'configs' / 'affinity_c8.py'
-
-
-@pytest.fixture(autouse=True)
-def quick_unit(monkeypatch):
-    # Measuring the real value takes longer than everything else here.
-    monkeypatch.setattr('mmaffinity.apis.benchmark.matrix_product_gflops', lambda device: 50.0)
 
 
 @pytest.mark.parametrize(

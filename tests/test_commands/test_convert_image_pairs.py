@@ -4,7 +4,7 @@ import argparse
 import json
 
 import pytest
-from conversion_helpers import put_pictures
+from conversion_helpers import PAIR_OPTIONS, put_pictures
 
 from mmaffinity.commands import convert
 
@@ -30,14 +30,7 @@ def test_patients_of_a_table_and_a_pair_that_is_left_out(folders, tmp_path, caps
             masks,
             '--out',
             out,
-            '--lesion-labels',
-            '3',
-            '--min-area',
-            '20',
-            '--val-share',
-            '0',
-            '--test-share',
-            '0',
+            *PAIR_OPTIONS,
             '--patients',
             str(tmp_path / 'table.csv'),
             'image',

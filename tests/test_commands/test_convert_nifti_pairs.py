@@ -3,7 +3,7 @@
 import argparse
 
 import pytest
-from conversion_helpers import put_volumes, stored, view_mask
+from conversion_helpers import PAIR_OPTIONS, put_volumes, stored, view_mask
 
 from mmaffinity.commands import convert
 
@@ -26,14 +26,7 @@ def test_a_pair_that_is_left_out_gives_exit_code_1(folders, capsys):
             masks,
             '--out',
             out,
-            '--lesion-labels',
-            '3',
-            '--min-area',
-            '20',
-            '--val-share',
-            '0',
-            '--test-share',
-            '0',
+            *PAIR_OPTIONS,
             '--rescale',
             '5.882353',
             '-1250',
