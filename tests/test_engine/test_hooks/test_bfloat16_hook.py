@@ -7,7 +7,7 @@ import torch
 from model_helpers import batch, build_model, lesion_sample
 from torch import nn
 
-from mmaffinity.engine import Bfloat16Hook
+from mmaffinity.engine import Bfloat16Hook, computes_bfloat16
 
 
 class Parts(nn.Module):
@@ -69,3 +69,10 @@ def test_the_losses_of_the_affinity_model_stay_close():
         losses.append(model.loss(data['inputs'], data['data_samples'])['loss_mask'])
         Bfloat16Hook().before_train(SimpleNamespace(model=model))
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=0.05) and losses[0] != losses[1]
+
+
+@pytest.mark.parametrize('avx512, amx', [(False, False), (True, False), (False, True), (True, True)])
+def test_either_instruction_set_computes_bfloat16(avx512, amx, monkeypatch):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: avx512)
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: amx)
+    assert computes_bfloat16() == (avx512 or amx)
