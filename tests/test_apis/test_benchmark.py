@@ -132,3 +132,11 @@ def test_bad_arguments(config, repo_root):
     with pytest.raises(ValueError, match='a job must be one of'):
         bench.job('walk')
     assert set(JOBS) == {'classification', 'detection', 'both', 'train', 'data'}
+
+
+def test_training_in_bfloat16_on_a_cpu_is_timed_as_amp_trains(config):
+    """Parts of the model compute in bfloat16; the optimizer is the plain one."""
+    bench = Benchmark(config, precision='bfloat16', overrides=FAST)
+    bench.job('train')()
+    assert all(module.forward.bfloat16 for module in (bench.model.backbone, bench.model.roi_head.mask_head))
+    assert all(value.dtype == torch.float32 for value in bench.model.parameters())
