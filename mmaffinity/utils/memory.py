@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from pathlib import Path
+from typing import Any
 
 # Parameters of mallopt and their values: blocks from this size are returned to the system when freed, and so is the end of the
 # heap beyond this size.
@@ -36,7 +37,15 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library supports this; only glibc does.
     """
-    if not sys.platform.startswith('linux'):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    mallopt = _glibc('mallopt')
     return mallopt is not None and all([mallopt(parameter, value) for parameter, value in _KEEP.values()])
+
+
+def return_freed_memory() -> bool:
+    """Return the freed memory of this process to the system, also after :func:`keep_freed_memory`, if the C library can."""
+    malloc_trim = _glibc('malloc_trim')
+    return malloc_trim is not None and bool(malloc_trim(0))
+
+
+def _glibc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith('linux') else None

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from .cores import available_cores
-from .memory import process_memory
+from .memory import process_memory, return_freed_memory
 
 MATRIX_SIZE = 2048
 CPU = torch.device('cpu')
@@ -55,6 +55,8 @@ def measure(job: Callable[[], Any], runs: int = 20, warmup: int = 3, device: tor
     """
     if runs < 1:
         raise ValueError(f'runs must be at least 1, not {runs}')
+    gc.collect()
+    return_freed_memory()  # of earlier jobs, which is not part of this one's peak
     for _ in range(warmup):
         job()
     gc.collect()

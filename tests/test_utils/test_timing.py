@@ -1,5 +1,8 @@
 """Clocks, counters and the unit of speed."""
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -32,6 +35,27 @@ def test_peak_memory_is_that_of_the_job():
     large = measure(lambda: torch.ones(200 * 2**18).sum(), 1, 0).peak_memory
     assert 150 < large - small < 300
     assert measure(lambda: None, 1, 0).peak_memory < large - 100  # the peak is reset
+
+
+def test_peak_memory_excludes_what_earlier_jobs_have_freed():
+    """Training keeps freed memory, for the rest of the process."""
+    code = """
+import torch
+from mmaffinity.utils.memory import keep_freed_memory
+from mmaffinity.utils.timing import measure
+if not keep_freed_memory():
+    print('skip')
+else:
+    small = measure(lambda: None, 1, 0).peak_memory
+    large = measure(lambda: torch.ones(200 * 2**18).sum(), 1, 0).peak_memory
+    print(large - small, measure(lambda: None, 1, 0).peak_memory - small)
+"""
+    environment = {**os.environ, 'MMAFFINITY_LAZY': '1'}
+    done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True)
+    if done.stdout.startswith('skip'):
+        pytest.skip('the C library is not glibc')
+    large, after = map(float, done.stdout.split())
+    assert 150 < large < 300 and after < 50
 
 
 def test_gflop_of_products_and_convolutions():
