@@ -4,16 +4,25 @@ import copy
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from run_helpers import run_state
+from scan_helpers import write_series
 
+from mmaffinity.apis import AffinityInferencer, predict_to_folder
 from mmaffinity.apis import test_model as evaluate_model
+from mmaffinity.apis.onnx_export import export_onnx
+from mmaffinity.checkpoints.sharing import export_model
 from mmaffinity.structures import SliceDataSample
+from mmaffinity.utils.references import resolve_dataloaders
+from mmaffinity.visualization.overlays import picture_scale
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'mmdet'
 # Narrow layers of the same detectors.
@@ -132,3 +141,61 @@ def test_colours_matter(name, tmp_path):
         assert len(sample.pred_slice.roi_boxes) == 8 and sample.pred_slice.logits.shape == (3,)
     assert [len(levels) for levels in maps] == [5, 5]
     assert not any(torch.allclose(first, second, rtol=1e-3) for first, second in zip(*maps))
+
+
+@pytest.mark.parametrize('name', NARROW)
+def test_prediction_of_colour_images(name, tmp_path, monkeypatch):
+    """The same result as the test pipeline's, from files and arrays, and from the model shared as data."""
+    for variable in ('IMAGE_PAIRS_ROOT', 'CLASS_FOLDERS_ROOT'):
+        monkeypatch.setenv(variable, str(tmp_path))
+    config = narrow_config(name, tmp_path, tmp_path / 'run')
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    meta = dict(dataset_meta=dict(classes=('cat',), slice_classes=('indoors', 'outdoors', 'unknown')))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'model.pth')
+    image = np.random.RandomState(0).randint(0, 256, (90, 120, 3)).astype(np.uint8)
+    (tmp_path / 'photos').mkdir()
+    path = tmp_path / 'photos/a.png'
+    cv2.imwrite(str(path), image)
+
+    resolved = copy.deepcopy(config)
+    resolve_dataloaders(resolved)
+    pipeline = Compose(resolved.test_dataloader.dataset.datasets[-1].pipeline)
+    packed = pipeline(dict(img_path=str(path), img_id=0, task='classification'))
+    with torch.no_grad():
+        (expected,) = model.eval().test_step(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))
+    assert len(expected.pred_instances)
+
+    weights, description = export_model(config, tmp_path / 'model.pth', tmp_path / 'shared')
+    for inferencer in (AffinityInferencer(config, tmp_path / 'model.pth'), AffinityInferencer(description, weights)):
+        predictions = [*inferencer(tmp_path / 'photos'), *inferencer(image)]
+        assert len(predictions) == 2
+        for prediction in predictions:
+            found = prediction.sample
+            assert torch.equal(found.pred_slice.logits, expected.pred_slice.logits)
+            for field in ('bboxes', 'scores', 'masks'):
+                assert torch.equal(found.pred_instances[field], expected.pred_instances[field]), field
+            record = prediction.record(score_thr=0)
+            assert set(record.probabilities) == {'indoors', 'outdoors', 'unknown'} and record.lung_area_px is None
+            overlay = prediction.overlay(score_thr=1)
+            scale = picture_scale(90, 120)
+            assert np.array_equal(overlay[: 90 * scale : scale, : 120 * scale : scale], image[..., ::-1])
+        (swapped,) = inferencer(image[..., ::-1])
+        assert not torch.allclose(swapped.sample.pred_slice.roi_features, expected.pred_slice.roi_features, rtol=1e-2)
+
+    with pytest.raises(ValueError, match='only models of grayscale slices can be exported to ONNX'):
+        export_onnx(config, tmp_path / 'model.pth', tmp_path / 'model.onnx')
+
+
+def test_a_model_of_colour_images_refuses_scans(tmp_path, monkeypatch):
+    config = narrow_config('affinity_mask-rcnn_r50_fpn', tmp_path, tmp_path / 'run')
+    init_default_scope('mmdet')
+    torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'model.pth')
+    write_series(tmp_path / 'series', 2)
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((40, 40, 3), 90, np.uint8))
+    inferencer = AffinityInferencer(config, tmp_path / 'model.pth')
+    report = predict_to_folder(inferencer, [tmp_path / 'series', tmp_path / 'a.png'], tmp_path / 'out')
+    (problem,) = report.problems
+    assert problem.reason == 'the model takes colour images, not DICOM or NIfTI scans'

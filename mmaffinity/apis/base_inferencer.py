@@ -66,7 +66,7 @@ class SlicePrediction:
         from mmaffinity.visualization import draw_overlay
 
         return draw_overlay(
-            self.slice.grey,
+            self.slice.grey if self.slice.color is None else self.slice.color[..., ::-1],
             self.sample,
             self.slice_classes if self.label is not None else None,
             score_thr=score_thr,
@@ -155,13 +155,23 @@ class SliceInferencer(ABC):
                 f'nothing could be predicted; {plural(num_problems, "input", "was")} skipped: ' + '; '.join(map(str, problems))
             )
 
+    def check(self, scan: Scan) -> None:
+        """Check a scan as a whole before prediction.
+
+        Raises:
+            ValueError: if it is not suitable for the model.
+        """
+        if self.options.color and scan.info.kind != 'images':
+            raise ValueError('the model takes colour images, not DICOM or NIfTI scans')
+        scan.check()
+
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:
         """Predict the slices of a scan in order, except those whose key is in ``done``.
 
         A scan that is refused as a whole, or fails for any reason, is yielded as one problem without a key.
         """
         try:
-            scan.check()
+            self.check(scan)
         except Exception as error:
             yield refused(scan, error)
             return

@@ -1,6 +1,7 @@
 """Python entry point for prediction with torch, from files or arrays to typed predictions."""
 
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
-from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names
+from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names, takes_color
 from mmaffinity.utils.provenance import config_hash
 
 from .base_inferencer import SliceInferencer
@@ -81,7 +82,9 @@ class AffinityInferencer(SliceInferencer):
         self.workers = workers if workers is not None else 1 if self.device.type == 'cpu' else 4
         content = load_checkpoint(checkpoint)
         self.model = build_model(cfg, checkpoint, content).to(self.device).eval()
-        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in prediction_transforms(cfg)])
+        transforms = prediction_transforms(cfg)
+        self.options = replace(self.options, color=takes_color(transforms))
+        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in transforms])
         meta = (content.get('meta') or {}).get('dataset_meta') or {}
         self.slice_classes = tuple(map(str, meta.get('slice_classes') or slice_class_names(cfg)))
         self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
@@ -108,7 +111,8 @@ class AffinityInferencer(SliceInferencer):
         return roi_evidence(head, features, weights).shares
 
     def _prepare(self, item: Slice) -> dict:
-        return self.pipeline(dict(img=item.grey, img_path=item.name, img_id=item.index, task=CLASSIFICATION))
+        img = item.grey if item.color is None else item.color
+        return self.pipeline(dict(img=img, img_path=item.name, img_id=item.index, task=CLASSIFICATION))
 
     def _shape(self, packed: dict) -> tuple[int, ...]:
         return tuple(packed['inputs'].shape)

@@ -146,8 +146,10 @@ def _resized_to(inferencer: AffinityInferencer) -> tuple[int, int]:
     """Return the width and height that the config's test pipeline resizes slices to.
 
     Raises:
-        ValueError: if the pipeline does anything else.
+        ValueError: if the pipeline does anything else, or takes colour images.
     """
+    if inferencer.options.color:
+        raise ValueError('only models of grayscale slices can be exported to ONNX; this one takes colour images')
     steps = list(inferencer.pipeline.transforms)
     names = [type(step).__name__ for step in steps]
     resize = next((step for step in steps if type(step).__name__ == 'Resize'), None)

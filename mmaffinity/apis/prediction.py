@@ -135,7 +135,7 @@ def _predict(writer: ScanWriter, scans: Sequence[Scan], progress: Progress | Non
     for scan in scans:
         part = PredictionReport()
         try:
-            scan.check()
+            writer.inferencer.check(scan)
         except Exception as error:
             part.problems.append(refused(scan, error))
             total -= scan.info.num_slices

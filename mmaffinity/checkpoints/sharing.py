@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of, whole_file, write_json_atomic
 from mmaffinity.utils.optional import require
-from mmaffinity.utils.prediction_pipeline import prediction_transforms
+from mmaffinity.utils.prediction_pipeline import prediction_transforms, takes_color
 from mmaffinity.utils.provenance import NOTICE, now, versions
 from mmaffinity.utils.shared_config import FORMAT, REFUSED_KEYS, SCHEMA, check_shared_config, decode, encode
 
@@ -96,7 +96,8 @@ def export_model(
 def describe_model(cfg: Config, slice_classes: list[str]) -> dict:
     """Return the parts of a config that describe its model, without local files and addresses."""
     plain = cfg.to_dict()
-    steps = Config(dict(steps=prediction_transforms(cfg)[1:])).to_dict()['steps']
+    transforms = prediction_transforms(cfg)
+    steps = Config(dict(steps=transforms if takes_color(transforms) else transforms[1:])).to_dict()['steps']
     described = dict(
         model=_without_files(plain['model']),
         slice_classes=slice_classes,

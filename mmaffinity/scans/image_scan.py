@@ -6,9 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from mmaffinity.utils.decoding import array_to_grey, decode_slice
+from mmaffinity.utils.decoding import array_to_color, array_to_grey, decode_color, decode_slice
 
 from .items import MAX_SLICE_PIXELS, ReadOptions, Scan, ScanInfo, check_side
 from .notes import WARNING
@@ -20,7 +21,7 @@ DARK = 128  # the brightest pixel of real slices was at least 249
 
 
 class _GreyScan(Scan):
-    """Slices stored as grey levels; the training window is assumed."""
+    """Slices stored as grey levels, of which the training window is assumed, or in colour."""
 
     def __init__(self, info: ScanInfo, options: ReadOptions) -> None:
         super().__init__(info, options)
@@ -28,22 +29,25 @@ class _GreyScan(Scan):
 
     @abstractmethod
     def _decode(self, index: int) -> np.ndarray:
-        """Read the grey levels of a slice."""
+        """Read the grey levels of a slice, (H, W), or its colours, BGR (H, W, 3)."""
 
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
         for index in wanted:
             try:
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter('always')
-                    grey = self._decode(index)
-                check_side(*grey.shape)
+                    image = self._decode(index)
+                check_side(*image.shape[:2])
                 notes = tuple(f'{WARNING}{warning.message}' for warning in caught if warning.category is UserWarning)
-                yield index, grey, notes or grey_notes(grey)
+                yield index, image, notes if notes or self.options.color else grey_notes(image)
             except (MemoryError, Exception) as error:
                 yield index, error, ()
 
     def _grey(self, values: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-        return values, ()
+        return (values if values.ndim == 2 else cv2.cvtColor(values, cv2.COLOR_BGR2GRAY)), ()
+
+    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        yield from ((index, self._grey(values)[0]) for index, values in super().values(wanted))
 
 
 class ImageScan(_GreyScan):
@@ -57,9 +61,10 @@ class ImageScan(_GreyScan):
     """
 
     def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
+        levels = 'grey levels are used as stored: a lung window is assumed'
         notes = [
             'images have no spacing: areas are in pixels, volumes are unknown',
-            'grey levels are used as stored: a lung window is assumed',
+            'the page shows colours as grey levels' if options.color else levels,
         ]
         super().__init__(ScanInfo(name, printable(folder), 'images', len(names), notes=notes), options)
         self.folder = folder
@@ -83,14 +88,18 @@ class ImageScan(_GreyScan):
 
     def _decode(self, index: int) -> np.ndarray:
         name = self.names[index]
-        grey = decode_slice(read_regular(self.folder / name), self.options.max_value, MAX_SLICE_PIXELS)
+        content = read_regular(self.folder / name)
+        if self.options.color:
+            image = decode_color(content, MAX_SLICE_PIXELS)
+        else:
+            image = decode_slice(content, self.options.max_value, MAX_SLICE_PIXELS)
         if self._key(name) != self.keys()[index]:
             raise ValueError('changed during the run: use --resume to predict its current content')
-        return grey
+        return image
 
 
 class ArrayScan(_GreyScan):
-    """Slices in memory: (H, W) or colour, uint8, uint16, or float with 8-bit grey levels.
+    """Slices in memory: (H, W) or colour (BGR), uint8, uint16, or float with 8-bit grey levels.
 
     Args:
         arrays: the slices.
@@ -109,7 +118,8 @@ class ArrayScan(_GreyScan):
         return f'array#{self.first + index}'
 
     def _decode(self, index: int) -> np.ndarray:
-        return array_to_grey(self.arrays[index], self.options.max_value)
+        array = self.arrays[index]
+        return array_to_color(array) if self.options.color else array_to_grey(array, self.options.max_value)
 
 
 def grey_notes(grey: np.ndarray) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class ReadOptions:
         rescale: (slope, intercept) to Hounsfield units for DICOM files without rescale tags and NIfTI volumes not in Hounsfield
             units; for most 12-bit data (1, -1024). With None, such files are rejected if their unit is unclear.
         max_value: pixel value of white in 16-bit images; None means 65535.
+        color: read images in colour, for a model of colour images.
 
     Raises:
         ValueError: if a value is out of range.
@@ -36,6 +37,7 @@ class ReadOptions:
     window: Window = TRAINING_WINDOW
     rescale: tuple[float, float] | None = None
     max_value: int | None = None
+    color: bool = False
 
     def __post_init__(self) -> None:
         if self.rescale is not None and not (np.isfinite(self.rescale).all() and self.rescale[0] != 0):
@@ -80,6 +82,7 @@ class Slice:
         window: Hounsfield window of ``grey``; for images, the training window is assumed.
         view: transformation from the stored raster to ``grey``.
         notes: notes for readers of the result.
+        color: the image in colour, BGR uint8 (H, W, 3), if the model takes colour images; otherwise None.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Slice:
     window: Window = TRAINING_WINDOW
     view: View = SAME_VIEW
     notes: tuple[str, ...] = ()
+    color: np.ndarray | None = None
 
 
 @dataclass
@@ -169,7 +173,7 @@ class Scan(ABC):
 
     @abstractmethod
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
-        """Yield the index, values in the radiological view and notes of each wanted slice.
+        """Yield the index, values in the radiological view and notes of each wanted slice; of colour images, all channels.
 
         For a slice that cannot be read, the error takes the place of the values. A raised ValueError or MemoryError means that
         the remaining slices cannot be read either.
@@ -202,6 +206,7 @@ class Scan(ABC):
                         self.window,
                         self.view,
                         (*notes, *more),
+                        values if values.ndim == 3 else None,
                     )
                 except (MemoryError, Exception) as error:
                     yield Problem(self.slice_name(index), brief(error), keys[index])

@@ -142,7 +142,7 @@ def measure(
     area = int(np.count_nonzero(union))
     area_mm2 = None if pixel is None or masks is None else area * pixel
     volume = None if area_mm2 is None or item.thickness is None else area_mm2 * item.thickness / 1000
-    lungs = simple_lung_mask(item.grey, item.window, union)
+    lungs = simple_lung_mask(item.grey, item.window, union) if item.color is None else None
     return SliceRecord(
         index=item.index,
         name=item.name,

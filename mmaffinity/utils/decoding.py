@@ -67,16 +67,26 @@ def read_slice(path: str | Path, max_value: int | None = None, max_pixels: int =
 
 def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode the bytes of an image file; see :func:`read_slice`. Error messages do not name the file."""
-    if not content:
-        raise ValueError('is empty (0 bytes): copy, export or download it again')
-    if content.startswith(_PNG_SIGNATURE):
-        width, height = _check_png(content)
-    elif content.startswith(_JPEG_SIGNATURE):
-        width, height = _check_jpeg(content)
-    else:
-        return _decode_other(content, max_value, max_pixels)
-    _check_size(width, height, max_pixels)
-    return _decode(content, max_value)
+    white_is_zero = _check_content(content, max_pixels)
+    img = _decode(content, _FLAGS)
+    grey = to_grey_levels(img, max_value)
+    # OpenCV inverts such files itself, except those with 16 bits.
+    return np.float32(255) - grey if white_is_zero and img.dtype == np.uint16 else grey
+
+
+def decode_color(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode the bytes of an image file in colour, as MMDetection's ``LoadImageFromFile`` does.
+
+    The same files are accepted as by :func:`decode_slice`. Grayscale becomes three equal channels, and 16 bits become 8.
+
+    Returns:
+        BGR uint8, shape (H, W, 3).
+
+    Raises:
+        ValueError: as for :func:`read_slice`; the message does not name the file.
+    """
+    _check_content(content, max_pixels)
+    return _decode(content, cv2.IMREAD_COLOR)
 
 
 def starts_like_image(head: bytes) -> bool:
@@ -132,16 +142,28 @@ def far_below_white(peak: int, max_value: int | None = None) -> bool:
     return 0 < peak < (DARKEST_PEAK * 65535 if max_value is None else DARKEST_GIVEN * max_value)
 
 
-def _decode(content: bytes, max_value: int | None, white_is_zero: bool = False) -> np.ndarray:
+def _check_content(content: bytes, max_pixels: int) -> bool:
+    """Check that a file is a complete image of one page and accepted size; return whether its zeros are white."""
+    if not content:
+        raise ValueError('is empty (0 bytes): copy, export or download it again')
+    if content.startswith(_PNG_SIGNATURE):
+        size = _check_png(content)
+    elif content.startswith(_JPEG_SIGNATURE):
+        size = _check_jpeg(content)
+    else:
+        return _check_other(content, max_pixels)
+    _check_size(*size, max_pixels)
+    return False
+
+
+def _decode(content: bytes, flags: int) -> np.ndarray:
     try:
-        img = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f'cannot be decoded: {error.err}') from error
     if img is None:
         raise ValueError('is damaged, or of a variant that OpenCV cannot decode: save it again as PNG')
-    grey = to_grey_levels(img, max_value)
-    # OpenCV inverts such files itself, except those with 16 bits.
-    return np.float32(255) - grey if white_is_zero and img.dtype == np.uint16 else grey
+    return img
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -198,8 +220,8 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
     raise truncated
 
 
-def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.ndarray:
-    """Decode formats that are rare for slices: Pillow loads the file to detect truncation, then OpenCV decodes it."""
+def _check_other(content: bytes, max_pixels: int) -> bool:
+    """Check formats that are rare for slices: Pillow loads the file to detect truncation. Return whether zeros are white."""
     try:
         # Pillow warns about conditions that are errors here, and about odd metadata. Threads share the warning filters:
         # overlapping blocks would leave them changed, and a wider filter would also silence other threads' warnings.
@@ -223,7 +245,7 @@ def _decode_other(content: bytes, max_value: int | None, max_pixels: int) -> np.
         raise ValueError(f'is truncated or damaged: {error}') from error
     if pages > 1:
         raise ValueError(f'has {pages} pages: save one slice per file')
-    return _decode(content, max_value, white_is_zero)
+    return white_is_zero
 
 
 def _guess_kind(content: bytes) -> str:
@@ -280,6 +302,22 @@ def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: 
         except ValueError as error:
             raise ValueError(f'the array {error}') from error
     return np.ascontiguousarray(img)
+
+
+def array_to_color(img: np.ndarray) -> np.ndarray:
+    """Convert a uint8 array of shape (H, W), (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4) to a colour image, BGR (H, W, 3).
+
+    Raises:
+        ValueError: if its shape or type is another.
+    """
+    if not isinstance(img, np.ndarray) or img.dtype != np.uint8:
+        kind = img.dtype if isinstance(img, np.ndarray) else type(img).__name__
+        raise ValueError(f'a colour image must be a NumPy array of uint8, not {kind}')
+    if img.ndim not in (2, 3) or 0 in img.shape or (img.ndim == 3 and img.shape[2] not in (1, 3, 4)):
+        raise ValueError(f'an array of shape {img.shape} is not an image: use (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)')
+    if img.ndim == 2 or img.shape[2] == 1:
+        return cv2.cvtColor(np.ascontiguousarray(img), cv2.COLOR_GRAY2BGR)
+    return np.ascontiguousarray(img[..., :3])
 
 
 def _check_float(img: np.ndarray) -> np.ndarray:

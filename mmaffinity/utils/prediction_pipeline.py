@@ -6,9 +6,16 @@ from mmengine.config import Config
 
 from .nested_datasets import leaf_configs
 
+ARRAY_LOADER = 'LoadImageFromNDArray'  # in the description of a shared model, it stands for the loader of its config
+COLOR_LOADERS = ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile', ARRAY_LOADER)
+
 
 def prediction_transforms(cfg: Config) -> list[dict]:
     """Return a config's test pipeline for slices in memory, without loading of files and annotations.
+
+    Returns:
+        Transforms. The first takes a grayscale slice from memory or, if the config reads its images in colour (with
+        MMDetection's ``LoadImageFromFile``), a colour image; see :func:`takes_color`.
 
     Raises:
         ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
@@ -25,7 +32,20 @@ def prediction_transforms(cfg: Config) -> list[dict]:
             'which new scans lack; use a model that was trained on whole slices'
         )
     kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
-    return [dict(type='LoadCTSliceFromArray'), *kept]
+    loaders = [transform for transform in transforms if transform['type'] in COLOR_LOADERS]
+    if not loaders:
+        return [dict(type='LoadCTSliceFromArray'), *kept]
+    if loaders[0].get('color_type', 'color') != 'color':
+        raise ValueError(
+            f'the config {cfg.filename} reads images with color_type={loaders[0]["color_type"]!r}, which prediction does not '
+            "support: use LoadCTSlice for grayscale images, or color_type='color'"
+        )
+    return [dict(type=ARRAY_LOADER, to_float32=loaders[0].get('to_float32', False)), *kept]
+
+
+def takes_color(transforms: list[dict]) -> bool:
+    """Return whether transforms from :func:`prediction_transforms` take colour images (BGR), not grayscale slices."""
+    return transforms[0]['type'] == ARRAY_LOADER
 
 
 def slice_class_names(cfg: Config) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ FOREIGN_TYPES = frozenset(
         'FPN',
         'GN',
         'L1Loss',
+        'LoadImageFromNDArray',
         'MaskRCNN',
         'MaxIoUAssigner',
         'RPNHead',

@@ -82,6 +82,27 @@ def test_arrays():
     assert [type(item) for item in results[2:]] == [Problem, Problem] and len(scan.keys()) == 5
 
 
+def test_colour_images_and_arrays(tmp_path):
+    """A model of colour images gets all channels; everything else, their grey levels."""
+    image = np.random.RandomState(0).randint(0, 256, (48, 40, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    cv2.imwrite(str(tmp_path / 'flat.png'), image * 0 + 200)  # as grey levels, it would be noted
+    (tmp_path / 'cut.png').write_bytes((tmp_path / 'a.png').read_bytes()[:100])
+    options = ReadOptions(color=True)
+    scan = ImageScan(tmp_path, ['a.png', 'flat.png', 'cut.png'], 'n', options)
+    first, problem, flat = scan.read()
+    array, refused = ArrayScan([image, image.astype(float)], options).read()
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    for item in (first, array):
+        assert np.array_equal(item.color, image) and np.array_equal(item.grey, grey) and item.notes == ()
+    assert flat.notes == () and 'truncated' in problem.reason and 'must be a NumPy array of uint8' in refused.reason
+    ((_, values),) = scan.values([0])
+    assert np.array_equal(values, grey)
+    assert not any('lung window' in note for note in scan.info.notes)
+    (item,) = ImageScan(tmp_path, ['a.png'], 'n', ReadOptions()).read()
+    assert item.color is None
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
 @pytest.mark.parametrize('peak', [255, 1023, 255 * 16, 4095, 5000, 32767, 32768 + 1600])
 def test_sixteen_bits_far_below_white_are_noted(tmp_path, suffix, peak):

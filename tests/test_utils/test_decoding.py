@@ -1,13 +1,15 @@
 import io
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mmaffinity.utils.decoding import decode_slice, read_slice, to_grey_levels
+from mmaffinity.utils.decoding import array_to_color, decode_color, decode_slice, read_slice, to_grey_levels
 
 RGB = np.random.RandomState(0).randint(0, 256, (40, 56, 3)).astype(np.uint8)
 GREY = RGB[..., 0]
@@ -57,6 +59,39 @@ def test_8_bit_files_equal_opencv(tmp_path, kind):
     img = read_slice(path)
     assert img.shape == (40, 56) and img.dtype == np.uint8
     np.testing.assert_array_equal(img, cv2.imread(path, cv2.IMREAD_GRAYSCALE))
+
+
+@pytest.mark.parametrize('kind', EIGHT_BIT)
+def test_colour_equals_the_loader_of_mmdetection(tmp_path, kind):
+    image, fmt, options = EIGHT_BIT[kind]
+    path = write(tmp_path, encode(image, fmt, **options), 'image.dat')
+    img = decode_color(Path(path).read_bytes())
+    assert img.shape == (40, 56, 3) and img.dtype == np.uint8
+    np.testing.assert_array_equal(img, LoadImageFromFile()(dict(img_path=path))['img'])
+
+
+def test_colour_is_checked_like_grey_levels():
+    for content, words in ((b'', 'is empty'), (encode(RGB, 'PNG')[:-30], 'truncated PNG'), (b'GIF89a', 'is not an image')):
+        with pytest.raises(ValueError, match=words):
+            decode_color(content)
+    with pytest.raises(ValueError, match='more than max_pixels=2000'):
+        decode_color(encode(RGB, 'JPEG'), max_pixels=2000)
+
+
+def test_colour_arrays():
+    bgra = np.dstack([RGB, GREY])
+    for array in (RGB, bgra, bgra[..., :3][::-1][::-1]):
+        np.testing.assert_array_equal(array_to_color(array), RGB)
+    for array in (GREY, GREY[..., None]):
+        np.testing.assert_array_equal(array_to_color(array), np.dstack([GREY] * 3))
+    for array, words in (
+        (RGB.astype(float), 'must be a NumPy array of uint8, not float64'),
+        ([[1]], 'not list'),
+        (RGB[..., :2], r'an array of shape \(40, 56, 2\) is not an image'),
+        (RGB[:0], 'is not an image'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            array_to_color(array)
 
 
 def test_grey_pixels_are_lossless(tmp_path):

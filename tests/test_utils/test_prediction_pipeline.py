@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmaffinity.utils.config import load_config
-from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names
+from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names, takes_color
 
 
 def test_config_that_crops_to_body_boxes_is_rejected():
@@ -33,8 +33,20 @@ def test_slices_in_memory_need_no_files_and_annotations():
     config = Config(dict(test_dataloader=loader(lesions, slices)))
     found = prediction_transforms(config)
     assert found == [dict(type='LoadCTSliceFromArray'), dict(type='Resize', scale=(9, 9)), dict(type='PackSliceInputs')]
+    assert not takes_color(found)
     found[1]['scale'] = (1, 1)
     assert config.test_dataloader.dataset.datasets[1].pipeline[1].scale == (9, 9)
+
+
+@pytest.mark.parametrize('name', ['LoadImageFromFile', 'mmdet.LoadImageFromFile', 'LoadImageFromNDArray'])
+def test_images_in_colour_keep_their_channels(name):
+    slices = dict(pipeline=[dict(type=name, to_float32=True), dict(type='PackSliceInputs')])
+    config = Config(dict(test_dataloader=loader(slices)))
+    found = prediction_transforms(config)
+    assert found == [dict(type='LoadImageFromNDArray', to_float32=True), dict(type='PackSliceInputs')] and takes_color(found)
+    slices['pipeline'][0]['color_type'] = 'unchanged'
+    with pytest.raises(ValueError, match="color_type='unchanged', which prediction does not support: use LoadCTSlice"):
+        prediction_transforms(Config(dict(test_dataloader=loader(slices))))
 
 
 @pytest.mark.parametrize('fields', [{}, dict(test_dataloader=None), dict(test_dataloader=dict(dataset=dict(ann_file='a')))])
