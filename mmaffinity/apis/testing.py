@@ -13,7 +13,7 @@ from mmaffinity.datasets.verification import record_of
 from mmaffinity.engine import PagePicturesHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
-from mmaffinity.utils.config import check_data, own_config
+from mmaffinity.utils.config import check_data, own_config, work_folder
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
@@ -66,7 +66,7 @@ def test_model(
     name = Path(cfg.filename).stem if cfg.filename else 'model'
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(_no_checkpoint(Path(checkpoint), cfg))
-    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+    cfg.work_dir = work_folder(cfg, work_dir)
     use_split(cfg, split)
     check_sources(cfg.test_dataloader.dataset, cfg.model)
     cfg.load_from, cfg.resume = str(checkpoint), False

@@ -12,7 +12,7 @@ from mmaffinity.datasets import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures
-from mmaffinity.utils.config import check_data, own_config
+from mmaffinity.utils.config import check_data, own_config, work_folder
 from mmaffinity.utils.memory import keep_freed_memory
 
 from .data_record import DataRecordHook, name_of_run, reads_files
@@ -54,7 +54,7 @@ def train_model(
     cfg = own_config(config)
     check_data(cfg, 'train_dataloader')
     name = Path(cfg.filename).stem if cfg.filename else 'model'
-    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / name)
+    cfg.work_dir = work_folder(cfg, work_dir)
     run_name = name_of_run(cfg)
     randomness = cfg.setdefault('randomness', {})
     randomness.setdefault('seed', None)

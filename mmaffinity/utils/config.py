@@ -91,6 +91,15 @@ def own_config(config: str | Path | Config, overrides: dict | None = None) -> Co
     return config
 
 
+def work_folder(config: Config, given: str | Path | None = None) -> str:
+    """Return the work directory of a run: the given one, that of the config, or ``work_dirs/<name of the config>``.
+
+    A leading ``~`` is the home folder: no shell expands it in ``--cfg-options work_dir=~/run``.
+    """
+    name = Path(config.filename).stem if config.filename else 'model'
+    return str(Path(given or config.get('work_dir') or Path('work_dirs') / name).expanduser())
+
+
 def config_folder() -> Path:
     """Return the folder of this package's configs: in the wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parent.parent

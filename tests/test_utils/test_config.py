@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmaffinity.utils.config import config_name, find_config, load_config, own_config
+from mmaffinity.utils.config import config_name, find_config, load_config, own_config, work_folder
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,12 @@ def test_unknown_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match='no such config'):
         find_config(name)
+
+
+def test_the_work_directory_of_a_run(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/reader')
+    config = load_config('affinity_c8')
+    assert work_folder(config) == 'work_dirs/affinity_c8' and work_folder(Config(dict())) == 'work_dirs/model'
+    config.work_dir = '~/runs/a'
+    assert work_folder(config) == '/home/reader/runs/a' and work_folder(config, '~/b') == '/home/reader/b'
+    assert work_folder(config, 'c') == 'c'
