@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -224,6 +225,35 @@ def test_variations_train_in_both_stages_and_predict(changes):
         assert result.pred_slice.logits.shape == (changes.get('roi_head.cls_head.num_classes', 3),)
 
 
+def test_boxes_and_masks_of_a_padded_batch_are_in_pixels_of_each_image():
+    """keep_ratio=True gives images of several sizes; each is padded at the right and bottom."""
+    model = varied_model({})
+    model.init_weights()
+    model.eval()
+    inputs = [torch.randint(0, 255, (3, *size), dtype=torch.uint8) for size in ((64, 50), (40, 64))]
+    shapes = [dict(img_shape=(64, 50)), dict(img_shape=(40, 64))]
+
+    def predict(which, scale):
+        samples = []
+        for index in which:
+            height, width = shapes[index]['img_shape']
+            original = dict(ori_shape=(height // scale, width // scale), scale_factor=(float(scale), float(scale)))
+            samples.append(slice_sample(0, 64, **shapes[index], **original))
+        with torch.no_grad():
+            return model.test_step(dict(inputs=[inputs[index] for index in which], data_samples=samples))
+
+    for index, (result, full) in enumerate(zip(predict([0, 1], 2), predict([0, 1], 1))):
+        (alone,) = predict([index], 2)  # padded to 64 x 64, as in the batch
+        height, width = (side // 2 for side in shapes[index]['img_shape'])
+        boxes = result.pred_instances.bboxes
+        assert len(boxes) and result.pred_instances.masks.shape[1:] == (height, width)
+        assert boxes.min() >= 0 and (boxes.amax(0)[[2, 3]] <= torch.tensor([width, height])).all()
+        torch.testing.assert_close(2 * boxes, full.pred_instances.bboxes)
+        for field in ('roi_boxes', 'logits'):
+            torch.testing.assert_close(result.pred_slice.get(field), alone.pred_slice.get(field), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(2 * result.pred_slice.roi_boxes, full.pred_slice.roi_boxes)
+
+
 @pytest.mark.parametrize(
     'changes, message',
     [
@@ -293,6 +323,34 @@ def test_prediction_of_colour_images(name, tmp_path, monkeypatch):
 
     with pytest.raises(ValueError, match='only models of grayscale slices can be exported to ONNX'):
         export_onnx(config, tmp_path / 'model.pth', tmp_path / 'model.onnx')
+
+
+def test_mmdetections_own_functions(tmp_path, monkeypatch):
+    """As in docs/mmdet.md: inference_detector and DetInferencer give the results of AffinityInferencer."""
+    for variable in ('IMAGE_PAIRS_ROOT', 'CLASS_FOLDERS_ROOT'):
+        monkeypatch.setenv(variable, str(tmp_path))
+    config = narrow_config('affinity_mask-rcnn_r50_fpn', tmp_path, tmp_path / 'run')
+    resolve_dataloaders(config)
+    config.test_dataloader = copy.deepcopy(config.val_dataloader)
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    model.init_weights()
+    meta = dict(dataset_meta=dict(classes=('cat',), slice_classes=('indoors', 'outdoors', 'unknown')))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'model.pth')
+    image = np.random.RandomState(0).randint(0, 256, (90, 120, 3)).astype(np.uint8)
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), image)
+    (expected,) = AffinityInferencer(config, tmp_path / 'model.pth')(path)
+    detector = init_detector(copy.deepcopy(config), str(tmp_path / 'model.pth'), device='cpu')
+    assert detector.dataset_meta['slice_classes'] == meta['dataset_meta']['slice_classes']
+    inferencer = DetInferencer(copy.deepcopy(config), str(tmp_path / 'model.pth'), device='cpu', show_progress=False)
+    results = inferencer(str(path), return_datasamples=True, out_dir=str(tmp_path / 'out'), pred_score_thr=1)
+    for sample in (inference_detector(detector, str(path)), inference_detector(detector, image), *results['predictions']):
+        assert torch.equal(sample.pred_slice.logits, expected.sample.pred_slice.logits)
+        assert torch.equal(sample.pred_instances.masks, expected.sample.pred_instances.masks)
+    picture = cv2.imread(str(tmp_path / 'out/vis/a.png'))
+    scale = picture_scale(90, 120)
+    assert np.array_equal(picture[: 90 * scale : scale, : 120 * scale : scale], image)
 
 
 def test_a_model_of_colour_images_refuses_scans(tmp_path, monkeypatch):
