@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from browser_helpers import opened, pixel
 from mmcv.transforms import Compose
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import MODELS
@@ -18,7 +19,7 @@ from model_helpers import lesion_sample, slice_sample, total
 from run_helpers import run_state
 from scan_helpers import write_series
 
-from mmaffinity.apis import AffinityInferencer, predict_to_folder
+from mmaffinity.apis import AffinityInferencer, predict_to_folder, prediction_pages
 from mmaffinity.apis import test_model as evaluate_model
 from mmaffinity.apis.onnx_export import export_onnx
 from mmaffinity.checkpoints.sharing import export_model
@@ -323,6 +324,29 @@ def test_prediction_of_colour_images(name, tmp_path, monkeypatch):
 
     with pytest.raises(ValueError, match='only models of grayscale slices can be exported to ONNX'):
         export_onnx(config, tmp_path / 'model.pth', tmp_path / 'model.onnx')
+
+
+def test_the_page_shows_the_colours(tmp_path, monkeypatch, browser):
+    for variable in ('IMAGE_PAIRS_ROOT', 'CLASS_FOLDERS_ROOT'):
+        monkeypatch.setenv(variable, str(tmp_path))
+    config = narrow_config('affinity_mask-rcnn_r50_fpn', tmp_path, tmp_path / 'run')
+    init_default_scope('mmdet')
+    torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'model.pth')
+    image = np.random.RandomState(0).randint(0, 256, (50, 70, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    inferencer = AffinityInferencer(config, tmp_path / 'model.pth')
+    (scan,) = predict_to_folder(inferencer, [tmp_path / 'a.png'], tmp_path / 'out', score_thr=1).scans
+    with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
+        page.wait_for_selector('canvas[data-slice]')
+        for x, y in ((0, 0), (69, 49), (33, 20)):
+            assert pixel(page, x, y)[:3] == image[y, x, ::-1].tolist()
+        page.locator('#slice').hover(position=dict(x=1, y=1))
+        assert f'{", ".join(map(str, image[0, 0, ::-1]))} (R, G, B) at 0, 0' in page.locator('#corner').inner_text()
+
+    monkeypatch.setattr(prediction_pages, 'MAX_VALUES', 50 * 70 * 3 - 1)
+    (scan,) = predict_to_folder(inferencer, [tmp_path / 'a.png'], tmp_path / 'large', score_thr=1).scans
+    assert 'no page: 10500 pixel values exceed the 10499 that a browser can show at once' in scan.notes
+    assert not (tmp_path / 'large' / scan.folder / 'index.html').exists()
 
 
 def test_mmdetections_own_functions(tmp_path, monkeypatch):

@@ -72,8 +72,8 @@ class AffinityRoIHead(StandardRoIHead):
         known = set().union(*map(_arguments, type(self).__mro__))
         if unknown := [name for name in arguments if name not in known]:
             raise ValueError(
-                f'{type(self).__name__} takes no {", ".join(unknown)}: it has one box head and one mask head, like the RoI head '
-                'of mmdet::_base_/models/mask-rcnn_r50_fpn.py; cascades and PointRend are not supported, and Mask Scoring '
+                f'{type(self).__name__} takes no {", ".join(unknown)}: it has one box head and one mask head, like the RoI '
+                'head of mmdet::_base_/models/mask-rcnn_r50_fpn.py; cascades and PointRend are not supported, and Mask Scoring '
                 'R-CNN (mask_iou_head) by AffinityMaskScoringRoIHead'
             )
 
