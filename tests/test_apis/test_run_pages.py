@@ -158,7 +158,7 @@ def test_thumbnails_are_downscaled():
 
 def test_pictures_of_files_have_their_colours(tmp_path):
     color = np.full((20, 30, 3), (200, 40, 90), np.uint8)
-    deep = np.full((20, 30), 40000, np.uint16)
+    deep = np.full((20, 30), 60000, np.uint16)
     for name, image in (('color.png', color), ('grey.png', color[..., 0]), ('deep.png', deep)):
         cv2.imwrite(str(tmp_path / name), image)
     shown = {
@@ -167,5 +167,5 @@ def test_pictures_of_files_have_their_colours(tmp_path):
     }
     assert shown['grey'].ndim == shown['deep'].ndim == 2
     np.testing.assert_allclose(shown['color'][10, 15], (200, 40, 90), atol=4)
-    assert abs(int(shown['grey'][10, 15]) - 200) <= 2 and abs(int(shown['deep'][10, 15]) - 40000 / 257) <= 2
+    assert abs(int(shown['grey'][10, 15]) - 200) <= 2 and abs(int(shown['deep'][10, 15]) - 60000 / 257) <= 2
     assert picture_of_file(str(tmp_path / 'missing.png')) is None
