@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     type='AffinityRCNN',
-    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks, and all images have the same size
+    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks
     backbone=dict(init_cfg=None),
     roi_head=dict(
         type='AffinityRoIHead',

@@ -15,7 +15,7 @@ from mmaffinity.checkpoints import build_model, load_checkpoint
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.wording import plural
-from mmaffinity.visualization.sample_arrays import cropped_as_seen
+from mmaffinity.visualization.sample_arrays import picture_as_seen
 
 
 class PredictedSlice(NamedTuple):
@@ -98,7 +98,7 @@ class EvaluatedModel:
             which, part = dataset._get_ori_dataset_idx(index)
             dataset = dataset.datasets[which]
         loaded = dataset.pipeline.transforms[0](dataset.get_data_info(part))
-        return PredictedSlice(cropped_as_seen(loaded['img'], sample), sample)
+        return PredictedSlice(picture_as_seen(loaded['img'], sample), sample)
 
     @contextmanager
     def _mask_scores(self) -> Iterator[None]:

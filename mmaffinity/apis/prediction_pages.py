@@ -20,7 +20,8 @@ from .base_inferencer import SliceInferencer, SlicePrediction
 from .prediction_totals import PAGE
 
 ROIS = 'rois.jsonl'
-MAX_SLICES = 1000  # of a scan with a page, because a browser holds all its slices in memory
+# Of a scan with a page, because a browser holds all its slices in memory: 262 million values take 0.5 GB.
+MAX_SLICES, MAX_VALUES = 1000, 1000 * 512 * 512
 PAGE_BYTES = 43_000_000  # of compressed pixels in a page, which take 4/3 of that in base64
 PIXEL_BYTES = 0.55  # per pixel, at least: 300 slices of 512 x 512 then reach PAGE_BYTES, 58 MB in base64
 
@@ -74,11 +75,14 @@ class PredictionPages:
             summary: summary of the scan.
             records: returns a new iterator over records and problems at each call.
         """
-        if scan.info.num_slices > MAX_SLICES:
+        values = sum(record.height * record.width for record in records() if isinstance(record, SliceRecord))
+        values *= 3 if scan.options.color else 1
+        if scan.info.num_slices > MAX_SLICES or values > MAX_VALUES:
             (self.out.root / folder / PAGE).unlink(missing_ok=True)
-            head['scan']['notes'].append(
-                f'no page: {scan.info.num_slices} slices exceed the {MAX_SLICES} that a browser can show at once'
-            )
+            most = f'{scan.info.num_slices} slices exceed the {MAX_SLICES}'
+            if scan.info.num_slices <= MAX_SLICES:
+                most = f'{values} pixel values exceed the {MAX_VALUES}'
+            head['scan']['notes'].append(f'no page: {most} that a browser can show at once')
             return
         classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
         ascending, planes = _planes(scan)
@@ -178,10 +182,15 @@ def _planes(scan: Scan) -> tuple[bool, list[str]]:
 
 
 def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
-    """Encode slices up to the first that can no longer be read: the input may have changed since prediction."""
+    """Encode slices up to the first that can no longer be read: the input may have changed since prediction.
+
+    Red, green and blue of a colour image are encoded as one image, one below the other.
+    """
     try:
         for index, values in scan.values(wanted):
-            if scan.info.kind != 'images':
+            if values.ndim == 3:
+                values = np.concatenate([values[..., channel] for channel in (2, 1, 0)])
+            elif scan.info.kind != 'images':
                 values = np.where(np.isfinite(values) & (values >= LOWEST), values, AIR)
             most = max(PAGE_BYTES / scan.info.num_slices, PIXEL_BYTES * values.size)
             yield index, encode_pixels(values, int(most))

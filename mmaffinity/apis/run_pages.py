@@ -11,7 +11,7 @@ from mmaffinity.evaluation.functional.calibration import reliability
 from mmaffinity.evaluation.functional.ranking_scores import roc_curve
 from mmaffinity.evaluation.report import LesionRun, SliceRun
 from mmaffinity.evaluation.report.runs import path_of
-from mmaffinity.utils.decoding import decode_slice
+from mmaffinity.utils.decoding import decode_color, decode_slice
 from mmaffinity.visualization.pages.panels import jpeg, small
 from mmaffinity.visualization.pages.run_page import run_page
 from mmaffinity.visualization.saving import write_atomically
@@ -156,8 +156,12 @@ def _roc(scores: np.ndarray, positive: np.ndarray) -> dict[str, Any] | None:
 def picture_of_file(path: str) -> bytes | None:
     """Return a small JPEG of a slice; None if its file cannot be read, for example because it was moved after the test."""
     try:
-        grey = decode_slice(Path(path).read_bytes())
-        return jpeg(small(np.rint(grey).astype(np.uint8)))
+        content = Path(path).read_bytes()
+        picture = decode_slice(content)
+        # Colour, if the file has any; 16 bits are shown as grey levels, as models see them.
+        if picture.dtype == np.uint8 and np.ptp(color := decode_color(content), axis=2).any():
+            picture = color[..., ::-1]
+        return jpeg(small(np.rint(picture).astype(np.uint8)))
     except (OSError, ValueError):
         return None
 

@@ -17,11 +17,19 @@ from .fast import (
     SingleLevelRoIExtractor,
     SparseRoIAlign,
 )
-from .roi_heads import AffinityRoIHead, ClassificationBranch, LesionMaskHead, MaskFeatureHead, PooledMaskFeatureHead
+from .roi_heads import (
+    AffinityMaskScoringRoIHead,
+    AffinityRoIHead,
+    ClassificationBranch,
+    LesionMaskHead,
+    MaskFeatureHead,
+    PooledMaskFeatureHead,
+)
 from .task_modules import RoundedAnchorGenerator, SoftRoISelector, TopRoISelector, WeightedBoxCoder
 
 __all__ = [
     'AffinityClsHead',
+    'AffinityMaskScoringRoIHead',
     'AffinityRCNN',
     'AffinityRoIHead',
     'BaseSliceHead',

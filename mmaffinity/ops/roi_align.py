@@ -114,7 +114,12 @@ def roi_align(
     cells = features.permute(0, 2, 3, 1).reshape(-1, channels).to(dtype).contiguous()
     with torch.no_grad():
         samples = _place_samples(rois.to(dtype), features.shape, size, spatial_scale, sampling_ratio, aligned)
-    pooled = _Average.apply(cells, samples) if pool_mode == 'avg' else _maximum(cells, samples)
+    if pool_mode == 'max':
+        pooled = _maximum(cells, samples)
+    elif torch.jit.is_tracing():  # MMEngine counts operations so; functions with a gradient of their own cannot be traced
+        pooled = _average(cells.detach(), samples)
+    else:
+        pooled = _Average.apply(cells, samples)
     return pooled.view(len(rois), channels, *size).to(features.dtype)
 
 
@@ -153,25 +158,28 @@ def _axis(start: Tensor, end: Tensor, size: int, bins: int, ratio: int, aligned:
     )
 
 
+def _average(cells: Tensor, samples: _Samples) -> Tensor:
+    """Return the mean of each bin's samples, (R, C, bins)."""
+    (rois, height, width), channels = samples.shape, cells.shape[1]
+    pooled = cells.new_empty((rois, channels, height * width))
+    # RoIs with similar numbers of samples are processed together, because each RoI of a pass costs as much as the largest.
+    numbers, order = samples.number.sort(stable=True)
+    values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
+    pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
+    add_up = _add_up_one_channel if channels == 1 else _add_up
+    for part in order.split(pass_number.unique_consecutive(return_counts=True)[1].tolist()):
+        chosen = samples.part(part)
+        pooled[part] = add_up(cells, chosen) / chosen.number[:, None, None]
+    return pooled
+
+
 class _Average(torch.autograd.Function):
     """Mean of each bin's samples, (R, C, bins); the gradient is the product with the transposed weight matrix."""
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, samples: _Samples) -> Tensor:
-        rois, height, width = samples.shape
-        samples = samples.part(torch.arange(rois, device=cells.device))
-        ctx.samples, ctx.num_cells = samples, len(cells)
-        channels = cells.shape[1]
-        pooled = cells.new_empty((rois, channels, height * width))
-        # RoIs with similar numbers of samples are processed together, because each RoI of a pass costs as much as the largest.
-        numbers, order = samples.number.sort(stable=True)
-        values = numbers * (height * width) if channels == 1 else torch.full_like(numbers, height * width * channels)
-        pass_number = values.cumsum(0).div(CHUNK, rounding_mode='floor') if cells.is_cpu else torch.zeros_like(order)
-        add_up = _add_up_one_channel if channels == 1 else _add_up
-        for part in order.split(pass_number.unique_consecutive(return_counts=True)[1].tolist()):
-            chosen = samples.part(part)
-            pooled[part] = add_up(cells, chosen) / chosen.number[:, None, None]
-        return pooled
+        ctx.samples, ctx.num_cells = samples.part(torch.arange(samples.shape[0], device=cells.device)), len(cells)
+        return _average(cells, ctx.samples)
 
     @staticmethod
     @once_differentiable

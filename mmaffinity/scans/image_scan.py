@@ -46,9 +46,6 @@ class _GreyScan(Scan):
     def _grey(self, values: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
         return (values if values.ndim == 2 else cv2.cvtColor(values, cv2.COLOR_BGR2GRAY)), ()
 
-    def values(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        yield from ((index, self._grey(values)[0]) for index, values in super().values(wanted))
-
 
 class ImageScan(_GreyScan):
     """PNG, JPEG, TIFF, BMP, WebP, PBM, PGM and PPM files, 8 and 16 bit, in the natural order of their names.
@@ -61,11 +58,9 @@ class ImageScan(_GreyScan):
     """
 
     def __init__(self, folder: Path, names: Sequence[str], name: str, options: ReadOptions) -> None:
-        levels = 'grey levels are used as stored: a lung window is assumed'
-        notes = [
-            'images have no spacing: areas are in pixels, volumes are unknown',
-            'the page shows colours as grey levels' if options.color else levels,
-        ]
+        notes = ['images have no spacing: areas are in pixels, volumes are unknown']
+        if not options.color:
+            notes.append('grey levels are used as stored: a lung window is assumed')
         super().__init__(ScanInfo(name, printable(folder), 'images', len(names), notes=notes), options)
         self.folder = folder
         self.names = sorted(names, key=natural)

@@ -221,7 +221,7 @@ class Scan(ABC):
 
         Yields:
             The index, and the values in the radiological view, shape (H, W): Hounsfield units, or 8-bit grey levels for
-            images.
+            images. For images in colour, BGR of shape (H, W, 3).
 
         Raises:
             ValueError: if the rest of a file is truncated or damaged.
@@ -240,8 +240,6 @@ def check_side(rows: int, columns: int) -> None:
         ValueError: if a side is shorter than 32 pixels, or there are more pixels than 4096 x 4096.
     """
     if rows * columns > MAX_SLICE_PIXELS:
-        raise ValueError(
-            f'is {rows} x {columns} pixels, too large for an axial slice ({MAX_SLICE_PIXELS} pixels at most): downscale it'
-        )
+        raise ValueError(f'is {rows} x {columns} pixels, too large ({MAX_SLICE_PIXELS} pixels at most): downscale it')
     if min(rows, columns) < MIN_SIDE:
-        raise ValueError(f'is {rows} x {columns} pixels, too small for an axial slice ({MIN_SIDE} x {MIN_SIDE} or more)')
+        raise ValueError(f'is {rows} x {columns} pixels, too small ({MIN_SIDE} x {MIN_SIDE} or more)')

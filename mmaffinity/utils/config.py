@@ -15,7 +15,8 @@ from mmengine.utils import import_modules_from_strings
 from .references import DATALOADERS, resolve_dataloaders
 from .shared_config import read_shared_config
 
-FIELDS = ('data_root', 'image_size', 'slice_classes', 'folds', 'fold')  # top-level fields of this package, see load_config
+# Top-level fields of this package, see load_config.
+FIELDS = ('data_root', 'image_size', 'slice_classes', 'lesion_classes', 'folds', 'fold')
 
 
 def load_config(path: str | Path, overrides: dict | None = None) -> Config:
@@ -28,6 +29,7 @@ def load_config(path: str | Path, overrides: dict | None = None) -> Config:
     * ``data_root``: root of the data sets; a leading ``~`` is the home folder;
     * ``image_size``: (width, height) in pixels to which slices are resized;
     * ``slice_classes``: names of the classes, checked against the slice lists; None uses those of the lists;
+    * ``lesion_classes``: names of the categories of all lesion data sets, by default only 'lesion';
     * ``folds`` and ``fold``: cross-validation by patient: training uses all folds but one, and testing the remaining fold.
       There is no validation then, because its patients would have to be excluded from training too.
 
@@ -205,6 +207,7 @@ def _check_kinds(config: Config) -> None:
             raise TypeError(f'custom_hooks.{number} is {hook!r:.80}, not a dict')
     if config.get('image_size') is not None and not _is_size(config.image_size):
         raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels')
+    _check_kind('lesion_classes', config.get('lesion_classes'), (list, tuple), 'a list of names')
     _check_kind('load_from', config.get('load_from'), str, 'a path')
 
 

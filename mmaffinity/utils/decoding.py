@@ -170,7 +170,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ValueError(
             f'has {width} x {height} = {width * height} pixels, more than max_pixels={max_pixels}: '
-            'a slice is not that large; raise max_pixels if this one is'
+            'downscale it, or raise max_pixels where it is an option'
         )
 
 

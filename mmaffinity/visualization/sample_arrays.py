@@ -58,15 +58,16 @@ def sample_name(sample: Any) -> str:
     return '/'.join(parts + [path.name or str(sample.get('img_id', 'slice'))])
 
 
-def cropped_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
-    """Return the part of a slice that the model saw: all of it, or the crop by CropToBodyBox.
+def picture_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
+    """Return a slice to draw: the part that the model saw, all of it or the crop by CropToBodyBox, and colour images as RGB.
 
     Args:
-        image: the slice as on disk, shape (H, W) or (H, W, C).
+        image: the slice as loaded from disk by the first transform of a pipeline, shape (H, W), or BGR (H, W, 3).
         sample: its data sample; if the slice was cropped, ``crop_box`` is xmin ymin xmax ymax in pixels.
     """
     xmin, ymin, xmax, ymax = sample.get('crop_box') or (0, 0, image.shape[1], image.shape[0])
-    return image[ymin:ymax, xmin:xmax]
+    image = image[ymin:ymax, xmin:xmax]
+    return image[..., ::-1] if image.ndim == 3 else image
 
 
 def _check_shape(masks: np.ndarray, shape: tuple[int, int], what: str, name: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from report_helpers import CLASSES, lesion_records, slice_records, write_results
 
 from mmaffinity.apis.page_figures import PageFigure
 from mmaffinity.apis.report import write_report
-from mmaffinity.apis.run_pages import run_content, write_test_page
+from mmaffinity.apis.run_pages import picture_of_file, run_content, write_test_page
 from mmaffinity.visualization.pages.panels import SIDE, jpeg, small
 from mmaffinity.visualization.saving import encode_figure
 
@@ -154,3 +154,18 @@ def test_curves_of_a_run(results):
 def test_thumbnails_are_downscaled():
     assert small(np.zeros((700, 350, 3), np.uint8)).shape == (SIDE, SIDE // 2, 3)
     assert small(np.zeros((30, 40), np.uint8)).shape == (30, 40)
+
+
+def test_pictures_of_files_have_their_colours(tmp_path):
+    color = np.full((20, 30, 3), (200, 40, 90), np.uint8)
+    deep = np.full((20, 30), 60000, np.uint16)
+    for name, image in (('color.png', color), ('grey.png', color[..., 0]), ('deep.png', deep)):
+        cv2.imwrite(str(tmp_path / name), image)
+    shown = {
+        name: cv2.imdecode(np.frombuffer(picture_of_file(str(tmp_path / f'{name}.png')), np.uint8), cv2.IMREAD_UNCHANGED)
+        for name in ('color', 'grey', 'deep')
+    }
+    assert shown['grey'].ndim == shown['deep'].ndim == 2
+    np.testing.assert_allclose(shown['color'][10, 15], (200, 40, 90), atol=4)
+    assert abs(int(shown['grey'][10, 15]) - 200) <= 2 and abs(int(shown['deep'][10, 15]) - 60000 / 257) <= 2
+    assert picture_of_file(str(tmp_path / 'missing.png')) is None

@@ -103,7 +103,7 @@ def test_two_classes(two_task_root):
             ValueError,
             match=r"categories \('GGO', 'Consolidation'\).*classes \('"
             + classes[0]
-            + r".*metainfo=dict\(classes=\['GGO', 'Consolidation'\]\).*num_classes=2",
+            + r".*set lesion_classes=\['GGO', 'Consolidation'\].*num_classes=2",
         ):
             build(two_task_root, metainfo=dict(classes=classes))
 

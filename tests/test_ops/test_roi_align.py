@@ -142,6 +142,16 @@ def test_mixed_precision_changes_nothing():
     assert all(torch.equal(*pair) for pair in zip(*results))
 
 
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.parametrize('channels', [1, 8])
+def test_can_be_traced(channels):
+    """As by MMEngine's get_model_complexity_info, with features that require a gradient."""
+    features = torch.rand(1, channels, 12, 12, requires_grad=True)
+    rois = torch.tensor([[0.0, 1, 1, 30, 40], [0, 3, 2, 20, 11]])
+    trace = torch.jit.trace(lambda x: roi_align(x, rois, 4, 0.25), features, check_trace=False)
+    assert torch.equal(trace(features), roi_align(features, rois, 4, 0.25))
+
+
 def test_the_layer():
     features, rois = map_and_rois()
     layer = RoIAlign(4, SCALE, 2, 'max', False, use_torchvision=True)

@@ -22,7 +22,7 @@ def test_invalid_rescale():
 
 @pytest.mark.parametrize('rows, columns, words', [(31, 512, 'too small'), (512, 31, 'too small'), (4097, 4096, 'too large')])
 def test_images_that_are_no_slices(rows, columns, words):
-    with pytest.raises(ValueError, match=f'is {rows} x {columns} pixels, {words} for an axial slice'):
+    with pytest.raises(ValueError, match=f'is {rows} x {columns} pixels, {words}'):
         check_side(rows, columns)
 
 

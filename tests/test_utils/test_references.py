@@ -42,6 +42,24 @@ def test_lesions_can_have_another_root(repo_root, tmp_path):
             assert [leaf.data_root for leaf in loader.dataset.datasets] == roots
 
 
+def test_lesion_classes_are_those_of_every_lesion_data_set(repo_root, tmp_path):
+    (tmp_path / 'child.py').write_text(
+        f"_base_ = '{repo_root}/configs/mmdet/affinity_mask-rcnn_r50_fpn.py'\nlesion_classes = ['disc', 'square']\n"
+    )
+    config = load_config(tmp_path / 'child.py')
+    for loader in (config.train_dataloader, config.test_dataloader):
+        lesions, slices = loader.dataset.datasets
+        assert lesions.metainfo == dict(classes=('disc', 'square')) and 'metainfo' not in slices
+    assert 'metainfo' not in config.val_dataloader.dataset
+    # The metainfo of a data set takes precedence, and without the field nothing is set.
+    key = 'train_dataloader.dataset.datasets.0.metainfo'
+    config = load_config(tmp_path / 'child.py', {key: dict(classes=('a',), palette=[(1, 2, 3)])})
+    assert config.train_dataloader.dataset.datasets[0].metainfo == dict(classes=('a',), palette=[(1, 2, 3)])
+    assert 'metainfo' not in load_config('affinity_c8').train_dataloader.dataset.datasets[0]
+    with pytest.raises(ValueError, match='lesion_classes is .disc., not a list of names'):
+        load_config(tmp_path / 'child.py', {'lesion_classes': 'disc'})
+
+
 def test_references_are_replaced_at_any_depth():
     fields = Config(dict(root='/data', lists=['${root}', 'b'], size=(64, 64), nested='${size}'))
     value = dict(a=['${root}', dict(b='${nested}')], c=('x ${root}', 3), d='${lists}')

@@ -7,7 +7,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization.sample_arrays import (
-    cropped_as_seen,
+    picture_as_seen,
     predicted_lesions,
     ranked_rois,
     sample_name,
@@ -33,12 +33,13 @@ def test_sample_name(meta, name):
     assert sample_name(SliceDataSample(metainfo=meta)) == name
 
 
-def test_cropped_as_seen():
+def test_picture_as_seen():
     image = np.arange(5 * 6 * 3).reshape(5, 6, 3)
-    assert np.array_equal(cropped_as_seen(image, SliceDataSample()), image)
+    assert np.array_equal(picture_as_seen(image, SliceDataSample()), image[:, :, [2, 1, 0]])
+    assert np.array_equal(picture_as_seen(image[..., 0], SliceDataSample()), image[..., 0])
     sample = SliceDataSample(metainfo=dict(crop_box=(1, 2, 6, 4)))
-    assert np.array_equal(cropped_as_seen(image, sample), image[2:4, 1:6])
-    assert np.array_equal(cropped_as_seen(image[..., 0], sample), image[2:4, 1:6, 0])
+    assert np.array_equal(picture_as_seen(image, sample), image[2:4, 1:6, [2, 1, 0]])
+    assert np.array_equal(picture_as_seen(image[..., 0], sample), image[2:4, 1:6, 0])
 
 
 def test_lesions_are_sorted_by_score(make_sample):

@@ -10,6 +10,8 @@ from mmengine.structures import BaseDataElement, InstanceData
 
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 
+from .loading import check_annotated_size
+
 
 @TRANSFORMS.register_module()
 class PackSliceInputs(PackDetInputs):
@@ -47,7 +49,8 @@ class PackSliceInputs(PackDetInputs):
         """Return ``inputs`` of shape (1 or 3, H, W), uint8 or float32, and ``data_samples``.
 
         Raises:
-            ValueError: if the image does not have one or three channels.
+            ValueError: if the image does not have one or three channels, or its file does not have the annotated size, which
+                ``LoadImageFromFile`` does not check.
         """
         img = results['img']
         if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] in (1, 3)):
@@ -55,6 +58,8 @@ class PackSliceInputs(PackDetInputs):
                 f'PackSliceInputs takes a grayscale or colour image of shape (H, W), (H, W, 1) or (H, W, 3), not '
                 f'{img.shape}: load it with LoadCTSlice or LoadImageFromFile'
             )
+        if 'ori_shape' in results and 'crop_box' not in results:
+            check_annotated_size(results, results['ori_shape'][:2])
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})
         detection = packed['data_samples']
         sample = SliceDataSample(metainfo=detection.metainfo)

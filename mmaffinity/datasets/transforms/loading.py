@@ -43,14 +43,7 @@ class LoadCTSlice(BaseTransform):
             img = read_slice(results['img_path'], self.max_value, self.max_pixels)
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f'{error}{origin_of(results)}') from error
-        annotated = results.get('height', img.shape[0]), results.get('width', img.shape[1])
-        if annotated != img.shape:
-            raise ValueError(
-                f'image file {results["img_path"]} is {img.shape[0]} x {img.shape[1]} (height x width), '
-                f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
-                'and height in the annotations (if mmaffinity convert wrote them, run it again), or restore the '
-                'annotated image'
-            )
+        check_annotated_size(results, img.shape)
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape
         return results
@@ -96,6 +89,22 @@ class LoadCTSliceFromArray(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(max_value={self.max_value}, channel_order={self.channel_order!r})'
+
+
+def check_annotated_size(results: dict, shape: tuple[int, int]) -> None:
+    """Check that an image file has the size that its annotations state, if they do.
+
+    Raises:
+        ValueError: if it has not; masks and boxes would be misplaced.
+    """
+    annotated = results.get('height', shape[0]), results.get('width', shape[1])
+    if annotated != tuple(shape):
+        raise ValueError(
+            f'image file {results["img_path"]} is {shape[0]} x {shape[1]} (height x width), '
+            f'but annotated as {annotated[0]} x {annotated[1]}{origin_of(results)}: correct width '
+            'and height in the annotations (if mmaffinity convert wrote them, run it again), or restore the '
+            'annotated image'
+        )
 
 
 def origin_of(results: dict) -> str:

@@ -54,7 +54,10 @@ class CheckpointGuardHook(Hook):
             model.state_dict(), {name.removeprefix('module.'): value for name, value in weights.items()}, renew
         )
         if problem:
-            raise ValueError(f'the checkpoint {runner._load_from} does not match the config: {problem}')
+            remedy = (
+                '; to start layers from scratch, list them in default_hooks.checkpoint_guard.new_layers' if starting else ''
+            )
+            raise ValueError(f'the checkpoint {runner._load_from} does not match the config: {problem}{remedy}')
         if not starting:
             loader = runner.train_dataloader if isinstance(runner._train_loop, BaseLoop) else runner.test_dataloader
             _compare_classes(

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization.pages.panels import panel_pair, predicted_part
-from mmaffinity.visualization.sample_arrays import cropped_as_seen, slice_probabilities, true_class
+from mmaffinity.visualization.sample_arrays import picture_as_seen, slice_probabilities, true_class
 
 from .slice_visualization_hook import first_transform
 
@@ -49,7 +49,7 @@ class PagePicturesHook(Hook):
                 continue
             if self._load is None:
                 self._load = first_transform(runner.test_dataloader.dataset)
-            image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            image = picture_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
             self.drawn = predicted_part(sample) or self.drawn
             entry = (*priority, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, SCORE_THR))
             (heapq.heappushpop if len(self._kept) == MAX_PICTURES else heapq.heappush)(self._kept, entry)

@@ -15,7 +15,7 @@ from mmaffinity.structures import SliceDataSample
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.overlays import draw_overlay
-from mmaffinity.visualization.sample_arrays import cropped_as_seen, sample_name
+from mmaffinity.visualization.sample_arrays import picture_as_seen, sample_name
 from mmaffinity.visualization.saving import save_image
 
 
@@ -89,7 +89,7 @@ class SliceVisualizationHook(Hook):
             self._num_seen += 1
             if not due or (self.max_slices is not None and self._num_drawn >= self.max_slices):
                 continue
-            image = cropped_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            image = picture_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
             picture = draw_overlay(
                 image, sample, meta.get('slice_classes'), lesion_names=meta.get('classes') or ('lesion',), **self.options
             )

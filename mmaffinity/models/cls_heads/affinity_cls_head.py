@@ -75,6 +75,7 @@ class AffinityClsHead(BaseSliceHead):
         if slice_roi and (refinement is not False or norm_cfg.get('type') == 'SliceBN'):
             raise ValueError("slice_roi=True needs refinement=False and norm_cfg=dict(type='BN') or dict(type='GN')")
         self.num_affinities = num_affinities
+        self.feature_shape = in_channels, roi_size, roi_size
         self.with_slice_roi = slice_roi
         self.classifier_std = classifier_std
         if refinement is not False and roi_size == 1:
@@ -121,7 +122,7 @@ class AffinityClsHead(BaseSliceHead):
             slice follow those of the RoIs, so that z = X^T roi_weights; Y does not include it.
 
         Raises:
-            ValueError: if the number of RoIs does not match the head.
+            ValueError: if the number or shape of the RoIs does not match the head.
         """
         num_slices, mask_features = rois.mask_features.shape[0], rois.mask_features
         number = self.num_rois if rois.rank_weights is None else rois.rank_weights.shape[1]
@@ -129,6 +130,13 @@ class AffinityClsHead(BaseSliceHead):
             raise ValueError(
                 f'{type(self).__name__} with slice_roi={self.with_slice_roi} reads {number + self.with_slice_roi} RoIs per '
                 f'slice, not {mask_features.shape[1]}: store RoIs with a config that has the same slice_roi and num_rois'
+            )
+        if mask_features.shape[2:] != self.feature_shape:
+            channels, *size = mask_features.shape[2:]
+            raise ValueError(
+                f'{type(self).__name__} reads mask features with in_channels={self.feature_shape[0]} and '
+                f'roi_size={self.feature_shape[1]}, but those of the mask head have {channels} channels and '
+                f'{size[0]} x {size[1]} pixels: set in_channels and roi_size of the cls_head accordingly'
             )
         if self.with_slice_roi:
             mask_features, slice_features = mask_features[:, :-1], mask_features[:, -1]

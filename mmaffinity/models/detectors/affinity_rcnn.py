@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmaffinity.models.roi_heads import AffinityRoIHead
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 
 MODES = ('both', 'detection', 'classification')
@@ -33,8 +34,8 @@ class AffinityRCNN(TwoStageDetector):
             slice head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
 
     Raises:
-        ValueError: if ``mode`` is unknown, the model has no submodule with a given name, or the RoI extractors cannot read the
-            backbone's channels-last features.
+        ValueError: if ``roi_head`` is of another type, the preprocessor pads masks, ``mode`` is unknown, the model has no
+            submodule with a given name, or the RoI extractors cannot read the backbone's channels-last features.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class AffinityRCNN(TwoStageDetector):
         compile_parts: Sequence[str] = (),
         frozen_parts: Sequence[str] = (),
     ) -> None:
+        _check_parts(roi_head, data_preprocessor or {})
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -93,7 +95,9 @@ class AffinityRCNN(TwoStageDetector):
         """
         shared = [self.backbone] + ([self.neck] if self.with_neck else [])
         if stage == SEGMENTATION:
-            branch = [self.roi_head.bbox_head] + ([self.roi_head.mask_head] if self.roi_head.with_mask else [])
+            # RoI extractors may have weights too.
+            parts = self.roi_head.named_children()
+            branch = [part for name, part in parts if name not in ('cls_head', 'classification_branch')]
             return [*shared, self.rpn_head, *branch]
         if stage == CLASSIFICATION:
             return [*shared, self.roi_head.cls_head]
@@ -183,3 +187,16 @@ class AffinityRCNN(TwoStageDetector):
         if instances is not None:
             self.add_pred_to_datasample(batch_data_samples, instances)
         return batch_data_samples
+
+
+def _check_parts(roi_head: dict, data_preprocessor: dict) -> None:
+    """Check the types of a config before it is built, which would fail without naming the cause."""
+    kind = roi_head.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if found is not None and not issubclass(found, AffinityRoIHead):
+        raise ValueError(
+            f'roi_head of AffinityRCNN must be an AffinityRoIHead, or an AffinityMaskScoringRoIHead, not a {found.__name__}; '
+            'docs/mmdet.md lists what is supported'
+        )
+    if data_preprocessor.get('pad_mask'):
+        raise ValueError('set pad_mask=False of data_preprocessor: labelled images have no masks to pad')

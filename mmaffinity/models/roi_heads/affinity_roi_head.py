@@ -1,14 +1,17 @@
 """RoI head with two branches: one segments the lesions, the other classifies the slice."""
 
 import copy
+import inspect
 from typing import Any
 
-from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.roi_heads import MaskScoringRoIHead, StandardRoIHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmdet.utils import ConfigType, InstanceList
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmaffinity.structures import RankedRoIs, SliceDataSample
 
@@ -29,8 +32,8 @@ class AffinityRoIHead(StandardRoIHead):
             ``test_cfg``.
 
     Raises:
-        ValueError: if the slice head reads mask features and there is no mask head, or if the selector returns weighted RoIs,
-            which the slice head does not support.
+        ValueError: if the slice head reads mask features and there is no mask head, if the selector returns weighted RoIs,
+            which the slice head does not support, or if a part of the detector is not supported (docs/mmdet.md).
     """
 
     def __init__(
@@ -40,14 +43,17 @@ class AffinityRoIHead(StandardRoIHead):
         mask_feature_head: ConfigType | None = None,
         **kwargs: Any,
     ) -> None:
+        self._check_arguments(kwargs)
         super().__init__(**kwargs)
+        self._check_heads()
         self.cls_head = MODELS.build(cls_head)
         mask_head = None
         if self.cls_head.reads_mask_features:
             if kwargs.get('mask_head') is None:
                 raise ValueError(f'{type(self.cls_head).__name__} reads mask features; give the RoI head a mask_head')
-            mask_head = {**copy.deepcopy(kwargs['mask_head']), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
-            mask_head.pop('soft_targets', None)
+            # A subclass may have arguments of its own, such as soft_targets.
+            shared = {name: value for name, value in kwargs['mask_head'].items() if name in _arguments(FCNMaskHead)}
+            mask_head = {**copy.deepcopy(shared), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
         selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
         if selector['type'] == 'SoftRoISelector' and not self.cls_head.reads_rank_weights:
             raise ValueError(f'{type(self.cls_head).__name__} reads a list of ranked RoIs; SoftRoISelector gives weighted ones')
@@ -58,6 +64,49 @@ class AffinityRoIHead(StandardRoIHead):
             self.cls_head.with_slice_roi,
             self.cls_head.trains_through_boxes,
         )
+        if mask_head is not None:
+            self._check_copy(self.classification_branch.mask_head, self.mask_head)
+
+    def _check_arguments(self, arguments: dict[str, Any]) -> None:
+        """Reject the config of a RoI head that is not an extension of :class:`StandardRoIHead`."""
+        known = set().union(*map(_arguments, type(self).__mro__))
+        if unknown := [name for name in arguments if name not in known]:
+            raise ValueError(
+                f'{type(self).__name__} takes no {", ".join(unknown)}: it has one box head and one mask head, like the RoI '
+                'head of mmdet::_base_/models/mask-rcnn_r50_fpn.py; cascades and PointRend are not supported, and Mask Scoring '
+                'R-CNN (mask_iou_head) by AffinityMaskScoringRoIHead'
+            )
+
+    def _check_heads(self) -> None:
+        """Reject parts that the classification branch cannot use."""
+        name, box_head = type(self).__name__, self.bbox_head
+        if self.with_shared_head:
+            raise ValueError(f'{name} supports no shared_head: use a detector with a neck, such as FPN, instead of a C4 model')
+        plain = isinstance(box_head, BBoxHead) and all(getattr(box_head, part, False) for part in ('with_cls', 'with_reg'))
+        if not plain or box_head.custom_cls_channels:
+            raise ValueError(
+                f'{name} does not support this {type(box_head).__name__}: it needs softmax scores of the classes and the '
+                'background (not SeesawLoss) and four deltas per box (not SABLHead), as of a Shared2FCBBoxHead'
+            )
+        if not self.with_mask:
+            return
+        classes = getattr(self.mask_head, 'num_classes', None)
+        if classes != box_head.num_classes and not getattr(self.mask_head, 'class_agnostic', False):
+            raise ValueError(
+                f'num_classes of bbox_head is {box_head.num_classes}, but that of mask_head is {classes}: both are the number '
+                'of instance classes (that of cls_head is the number of slice classes)'
+            )
+
+    @staticmethod
+    def _check_copy(branch: nn.Module, mask_head: nn.Module) -> None:
+        """Reject a mask head whose weights the classification branch cannot take."""
+        theirs = mask_head.state_dict()
+        for name, value in branch.state_dict().items():
+            if not name.startswith('extra_conv.') and (name not in theirs or theirs[name].shape != value.shape):
+                raise ValueError(
+                    f'the classification branch cannot copy {name} from a {type(mask_head).__name__}: the mask head must have '
+                    "the layers of an FCNMaskHead with upsample_cfg=dict(type='deconv')"
+                )
 
     def init_weights(self) -> None:
         """Initialise both branches, the classification branch as a copy of the segmentation branch."""
@@ -157,3 +206,16 @@ class AffinityRoIHead(StandardRoIHead):
             wanted = self.classification_branch.state_dict()
             state_dict.update({branch + name: state_dict[prefix + name] for name in own if name in wanted})
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@MODELS.register_module()
+class AffinityMaskScoringRoIHead(AffinityRoIHead, MaskScoringRoIHead):
+    """:class:`AffinityRoIHead` for Mask Scoring R-CNN: scores of instances are multiplied by the predicted IoU of their masks.
+
+    Args:
+        kwargs: as for :class:`AffinityRoIHead`, and ``mask_iou_head``. RoIs are ranked without it.
+    """
+
+
+def _arguments(kind: type) -> set[str]:
+    return set(inspect.signature(kind.__init__).parameters)

@@ -93,3 +93,12 @@ def test_colour_has_three_channels():
     assert np.array_equal(pack(dict(img=image))['inputs'].numpy(), image.transpose(2, 0, 1))
     with pytest.raises(ValueError, match=r'grayscale or colour image.*\(8, 10, 4\)'):
         pack(dict(img=np.zeros((8, 10, 4), np.uint8)))
+
+
+def test_a_file_of_another_size_than_annotated():
+    """LoadImageFromFile does not check it; polygons of an image that was rotated or scaled since would be misplaced."""
+    assert pack(dict(lesions(), height=16, width=20))['data_samples'].ori_shape == (16, 20)
+    with pytest.raises(ValueError, match=r'a.png is 16 x 20 \(height x width\), but annotated as 20 x 16'):
+        pack(dict(lesions(), height=20, width=16))
+    cropped = pack(dict(lesions(), height=512, width=512, crop_box=(0, 0, 20, 16)))
+    assert cropped['data_samples'].ori_shape == (16, 20)

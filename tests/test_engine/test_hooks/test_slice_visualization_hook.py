@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import HOOKS
+from mmdet.registry import HOOKS, TRANSFORMS
 from mmengine.structures import BaseDataElement
 
 import mmaffinity.datasets  # noqa: F401 (registers LoadCTSlice)
@@ -63,6 +63,15 @@ def test_equal_file_names_of_patients_do_not_collide(tmp_path):
     )
     first = cv2.imread(str(tmp_path / 'out' / '12_1_0007.png'))[..., ::-1]
     np.testing.assert_array_equal(first, draw_overlay(np.full((64, 64), 90, np.uint8), samples[0], CLASSES))
+
+
+def test_colours_are_those_of_the_file(tmp_path):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:] = 200, 30, 90  # BGR, as cv2.imwrite stores it
+    sample = make_slice(tmp_path / 'photo.png', image=image)
+    run(SliceVisualizationHook(tmp_path / 'out'), [sample], make_runner(TRANSFORMS.build(dict(type='LoadImageFromFile'))))
+    (name,) = names(tmp_path / 'out')
+    assert (cv2.imread(str(tmp_path / 'out' / name))[:64, :64] == (200, 30, 90)).all()
 
 
 def test_colliding_names_get_a_suffix(tmp_path):

@@ -244,6 +244,11 @@ def test_bad_input():
     few.mask_features = few.mask_features[:, :4]
     with pytest.raises(ValueError, match='AffinityClsHead with slice_roi=False reads 5 RoIs per slice, not 4: store RoIs'):
         head()(few)
+    for changed in (lambda features: features[:, :, :, ::2, ::2], lambda features: features[:, :, :4]):
+        other = rois(1)
+        other.mask_features = changed(other.mask_features)
+        with pytest.raises(ValueError, match='set in_channels and roi_size of the cls_head'):
+            head()(other)
     pooled = dict(roi_size=1, refinement=False, norm_cfg=dict(type='BN'))
     without = rois(2)
     without.mask_features = without.mask_features.mean((3, 4), True)

@@ -87,7 +87,7 @@ def test_classifier_without_hidden_layers():
 @pytest.mark.parametrize(
     'kwargs, message',
     [
-        (dict(num_classes=1), 'num_classes must be at least 2, not 1'),
+        (dict(num_classes=1), 'num_classes of .* must be at least 2, not 1'),
         (dict(num_rois=0), 'num_rois must be at least 1, not 0'),
         (dict(class_reduction='none'), "class_reduction must be one of .*, not 'none'"),
     ],

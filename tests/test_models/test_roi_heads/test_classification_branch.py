@@ -99,7 +99,8 @@ def test_the_whole_slice_is_the_last_roi(model, features):
 
 def test_several_lesion_classes():
     """The box of a proposal is that of its most likely lesion class, its score the total lesion probability."""
-    branch = build_model({'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
+    classes = {f'roi_head.{head}_head.num_classes': 2 for head in ('bbox', 'mask')}
+    branch = build_model(classes).roi_head.classification_branch
     proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0]])
     logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0]])  # GGO, consolidation, background
     deltas = torch.zeros(2, 8)

@@ -107,6 +107,10 @@ function probe(event) {
   const x = Math.floor(((event.clientX - box.left) * record.width) / box.width),
     y = Math.floor(((event.clientY - box.top) * record.height) / box.height);
   if (x < 0 || y < 0 || x >= record.width || y >= record.height) return;
-  $('corner').textContent =
-    `${record.name}: ${fixed(pixels.values[y * record.width + x] * pixels.step, hounsfield ? 0 : 1)} ${head.unit} at ${x}, ${y}`;
+  const number = record.width * record.height,
+    colour = pixels.values.length > number,
+    shown = [];
+  for (let at = y * record.width + x; at < pixels.values.length; at += number)
+    shown.push(fixed(pixels.values[at] * pixels.step, hounsfield || colour ? 0 : 1));
+  $('corner').textContent = `${record.name}: ${shown.join(', ')} ${colour ? '(R, G, B)' : head.unit} at ${x}, ${y}`;
 }

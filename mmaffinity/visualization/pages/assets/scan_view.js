@@ -59,8 +59,14 @@ function drawAxial() {
   const out = frame(record.width, record.height, across, down);
   if (pixels) {
     const table = grey(pixels.step),
-      {values} = pixels;
-    for (let at = 0; at < out.length; at++) out[at] = table[values[at] + 32768];
+      {values} = pixels,
+      number = out.length,
+      tone = at => table[values[at] + 32768] & 255;
+    if (values.length === number) for (let at = 0; at < number; at++) out[at] = table[values[at] + 32768];
+    // Red, green and blue of a colour image, one below the other.
+    else
+      for (let at = 0; at < number; at++)
+        out[at] = 0xff000000 | (tone(at + 2 * number) << 16) | (tone(at + number) << 8) | tone(at);
   } else out.fill(0xff000000);
   const style = $('style').value,
     opacity = Number($('opacity').value);
