@@ -1,5 +1,7 @@
 """Normalisation of RoI features: over the RoIs of a slice or of a batch, or of each RoI independently."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,11 +27,21 @@ class RoIBatchNorm2d(nn.BatchNorm2d):
     Unlike statistics of one slice's RoIs, those of a batch preserve the mean level that distinguishes slices. Evaluation mode
     uses the running averages, so that a prediction does not depend on other slices. So does a training batch with a single
     value per channel, which has no variance: the last slice of an epoch, for a layer with one vector per slice.
+
+    Args:
+        channels: C.
+        norm_eval: use the running averages in training too and keep them unchanged, as MMDetection's backbones do with
+            ``norm_eval``. A trained head continues from there without the noise of small batches.
+        kwargs: as for :class:`torch.nn.BatchNorm2d`.
     """
+
+    def __init__(self, channels: int, norm_eval: bool = False, **kwargs: Any) -> None:
+        super().__init__(channels, **kwargs)
+        self.norm_eval = norm_eval
 
     def forward(self, x: Tensor, num_slices: int = 1) -> Tensor:
         """Normalise the features of all RoIs, shape (N * beta, C, H, W); ``num_slices`` N is not used."""
-        if x.numel() == x.shape[1]:
+        if self.norm_eval or x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
 
@@ -39,7 +51,7 @@ def build_roi_norm(cfg: dict | None, channels: int) -> nn.Module:
 
     Args:
         cfg: 'type' and arguments: 'SliceBN' (None means it) with those of :class:`SliceBatchNorm2d`; 'BN', over the RoIs of
-            all slices of a batch; or 'GN' with ``num_groups``, by default 32.
+            all slices of a batch, with those of :class:`RoIBatchNorm2d`; or 'GN' with ``num_groups``, by default 32.
         channels: C.
 
     Raises:

@@ -43,6 +43,20 @@ def test_batch_norm_of_one_value_uses_running_averages():
     assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
 
 
+def test_batch_norm_can_keep_its_running_averages_in_training():
+    norm = build_roi_norm(dict(type='BN', norm_eval=True), 6).double()
+    with torch.no_grad():
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    before = {name: value.clone() for name, value in norm.named_buffers()}
+    x = torch.randn(8, 6, 1, 1, dtype=torch.float64, requires_grad=True)
+    found = norm.train()(x, 8)
+    torch.testing.assert_close(found, norm.eval()(x, 8))
+    assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
+    found.sum().backward()
+    torch.testing.assert_close(x.grad[0, :, 0, 0], (norm.running_var + norm.eps).rsqrt())
+    assert norm.bias.grad is not None
+
+
 def test_norm_type_selection():
     assert isinstance(build_roi_norm(None, 8), SliceBatchNorm2d)
     assert build_roi_norm(dict(type='SliceBN', statistics='running'), 8).statistics == 'running'
