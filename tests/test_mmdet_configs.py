@@ -258,13 +258,18 @@ def test_boxes_and_masks_of_a_padded_batch_are_in_pixels_of_each_image():
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'roi_head.type': 'MaskScoringRoIHead'}, 'roi_head of AffinityRCNN must be an AffinityRoIHead, .* not a MaskScoring'),
+        ({'roi_head.type': 'MaskScoringRoIHead'}, 'roi_head of AffinityRCNN must be an AffinityRoIHead or .* not a MaskScoring'),
         ({'roi_head.type': 'CascadeRoIHead'}, 'not a CascadeRoIHead; docs/mmdet.md'),
         ({'roi_head.num_stages': 3}, 'AffinityRoIHead takes no num_stages: it has one box head and one mask head'),
         ({'roi_head.point_head': dict(type='MaskPointHead')}, 'takes no point_head'),
-        ({'roi_head.mask_iou_head': dict(type='MaskIoUHead')}, r'\(mask_iou_head\) by AffinityMaskScoringRoIHead'),
+        ({'roi_head.mask_iou_head': dict(type='MaskIoUHead')}, r'\(mask_iou_head\), use AffinityMaskScoringRoIHead'),
+        (
+            {'roi_head.type': 'AffinityMaskScoringRoIHead', 'roi_head.mask_iou_head': dict(type='MaskIoUHead', num_classes=2)},
+            'num_classes of bbox_head is 3, but that of mask_iou_head is 2',
+        ),
+        ({BOX_HEAD: None}, 'does not support this NoneType as bbox_head'),
         ({'roi_head.shared_head': dict(type='ResLayer', depth=50)}, 'supports no shared_head'),
-        ({f'{BOX_HEAD}.loss_cls': dict(type='SeesawLoss', num_classes=3)}, r'Shared2FCBBoxHead: .* \(not SeesawLoss\)'),
+        ({f'{BOX_HEAD}.loss_cls': dict(type='SeesawLoss', num_classes=3)}, r'Shared2FCBBoxHead as bbox_head: .* \(not SeesawLoss\)'),
         ({f'{MASK_HEAD}.num_classes': 1}, 'num_classes of bbox_head is 3, but that of mask_head is 1'),
         (
             {MASK_HEAD: dict(_delete_=True, type='CoarseMaskHead', fc_out_channels=16, num_classes=3)},
