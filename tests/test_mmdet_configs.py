@@ -285,6 +285,16 @@ def test_unsupported_parts_are_refused_with_the_reason(changes, message):
         varied_model(changes)
 
 
+def test_a_preprocessor_that_is_already_built_is_accepted():
+    init_default_scope('mmdet')
+    config = narrow_config('affinity_mask-rcnn_r50_fpn', '.', '.')
+    preprocessor = MODELS.build(config.model.data_preprocessor)
+    assert MODELS.build({**config.model, 'data_preprocessor': preprocessor}).data_preprocessor is preprocessor
+    preprocessor.pad_mask = True
+    with pytest.raises(ValueError, match='set pad_mask=False'):
+        MODELS.build({**config.model, 'data_preprocessor': preprocessor})
+
+
 @pytest.mark.parametrize('name', NARROW)
 def test_prediction_of_colour_images(name, tmp_path, monkeypatch):
     """Files, arrays and the model shared as data give the same result as the test pipeline."""

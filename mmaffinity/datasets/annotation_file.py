@@ -55,9 +55,9 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
     if data_root and not Path(data_root).is_dir():
         raise FileNotFoundError(
             f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH (lesion_root=PATH if the lesion '
-            'slices have a root of their own), or set the environment variable that the config names, such as CNCB_NCOV_ROOT, '
-            'ICTCF_ROOT, COVIDX_CT_ROOT, CLASS_FOLDERS_ROOT or IMAGE_PAIRS_ROOT; mmaffinity phantom data/phantom draws '
-            'synthetic data'
+            'slices have a root of their own), or with the environment variable that the config names, such as '
+            'CNCB_NCOV_ROOT=PATH (or ICTCF_ROOT, COVIDX_CT_ROOT, CLASS_FOLDERS_ROOT, IMAGE_PAIRS_ROOT); mmaffinity phantom '
+            'data/phantom draws synthetic data'
         )
     raise FileNotFoundError(f'file with {kind} not found: {path}. {_how_to_get(data_root, kind)}')
 
