@@ -227,7 +227,7 @@ def test_variations_train_in_both_stages_and_predict(changes):
 
 
 def test_boxes_and_masks_of_a_padded_batch_are_in_pixels_of_each_image():
-    """keep_ratio=True gives images of several sizes; each is padded at the right and bottom."""
+    """With keep_ratio=True, images have several sizes; each is padded at the right and bottom."""
     model = varied_model({})
     model.init_weights()
     model.eval()
@@ -258,13 +258,18 @@ def test_boxes_and_masks_of_a_padded_batch_are_in_pixels_of_each_image():
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'roi_head.type': 'MaskScoringRoIHead'}, 'roi_head of AffinityRCNN must be an AffinityRoIHead, .* not a MaskScoring'),
+        ({'roi_head.type': 'MaskScoringRoIHead'}, 'must be an AffinityRoIHead or .* not a MaskScoringRoIHead'),
         ({'roi_head.type': 'CascadeRoIHead'}, 'not a CascadeRoIHead; docs/mmdet.md'),
         ({'roi_head.num_stages': 3}, 'AffinityRoIHead takes no num_stages: it has one box head and one mask head'),
         ({'roi_head.point_head': dict(type='MaskPointHead')}, 'takes no point_head'),
-        ({'roi_head.mask_iou_head': dict(type='MaskIoUHead')}, r'\(mask_iou_head\) by AffinityMaskScoringRoIHead'),
+        ({'roi_head.mask_iou_head': dict(type='MaskIoUHead')}, r'\(mask_iou_head\), use AffinityMaskScoringRoIHead'),
+        (
+            {'roi_head.type': 'AffinityMaskScoringRoIHead', 'roi_head.mask_iou_head': dict(type='MaskIoUHead', num_classes=2)},
+            'num_classes of bbox_head is 3, but that of mask_iou_head is 2',
+        ),
+        ({BOX_HEAD: None}, 'does not support this NoneType as bbox_head'),
         ({'roi_head.shared_head': dict(type='ResLayer', depth=50)}, 'supports no shared_head'),
-        ({f'{BOX_HEAD}.loss_cls': dict(type='SeesawLoss', num_classes=3)}, r'Shared2FCBBoxHead: .* \(not SeesawLoss\)'),
+        ({f'{BOX_HEAD}.loss_cls': dict(type='SeesawLoss', num_classes=3)}, r'Shared2FCBBoxHead as .* \(not SeesawLoss\)'),
         ({f'{MASK_HEAD}.num_classes': 1}, 'num_classes of bbox_head is 3, but that of mask_head is 1'),
         (
             {MASK_HEAD: dict(_delete_=True, type='CoarseMaskHead', fc_out_channels=16, num_classes=3)},
@@ -280,9 +285,19 @@ def test_unsupported_parts_are_refused_with_the_reason(changes, message):
         varied_model(changes)
 
 
+def test_a_preprocessor_that_is_already_built_is_accepted():
+    init_default_scope('mmdet')
+    config = narrow_config('affinity_mask-rcnn_r50_fpn', '.', '.')
+    preprocessor = MODELS.build(config.model.data_preprocessor)
+    assert MODELS.build({**config.model, 'data_preprocessor': preprocessor}).data_preprocessor is preprocessor
+    preprocessor.pad_mask = True
+    with pytest.raises(ValueError, match='set pad_mask=False'):
+        MODELS.build({**config.model, 'data_preprocessor': preprocessor})
+
+
 @pytest.mark.parametrize('name', NARROW)
 def test_prediction_of_colour_images(name, tmp_path, monkeypatch):
-    """The same result as the test pipeline's, from files and arrays, and from the model shared as data."""
+    """Files, arrays and the model shared as data give the same result as the test pipeline."""
     for variable in ('IMAGE_PAIRS_ROOT', 'CLASS_FOLDERS_ROOT'):
         monkeypatch.setenv(variable, str(tmp_path))
     config = narrow_config(name, tmp_path, tmp_path / 'run')
@@ -386,4 +401,4 @@ def test_a_model_of_colour_images_refuses_scans(tmp_path, monkeypatch):
     inferencer = AffinityInferencer(config, tmp_path / 'model.pth')
     report = predict_to_folder(inferencer, [tmp_path / 'series', tmp_path / 'a.png'], tmp_path / 'out')
     (problem,) = report.problems
-    assert problem.reason == 'the model takes colour images, not DICOM or NIfTI scans'
+    assert problem.reason == 'the model takes colour images (PNG, JPEG and others), not DICOM or NIfTI'

@@ -8,7 +8,7 @@ _base_ = [
 ]
 model = dict(
     type='AffinityRCNN',
-    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks
+    data_preprocessor=dict(pad_mask=False),  # labelled images have no masks to pad
     backbone=dict(init_cfg=None),
     roi_head=dict(
         type='AffinityRoIHead',

@@ -162,7 +162,7 @@ class SliceInferencer(ABC):
             ValueError: if it is not suitable for the model.
         """
         if self.options.color and scan.info.kind != 'images':
-            raise ValueError('the model takes colour images, not DICOM or NIfTI scans')
+            raise ValueError('the model takes colour images (PNG, JPEG and others), not DICOM or NIfTI')
         scan.check()
 
     def predict_scan(self, scan: Scan, done: Container[str] = ()) -> Iterator[SlicePrediction | Problem]:

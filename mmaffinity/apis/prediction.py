@@ -48,7 +48,7 @@ def predict_to_folder(
         show_rois: also draw the RoIs used for classification.
         dicom_seg: write DICOM-SEG, and the measurements as DICOM-SR, for DICOM series; needs highdicom.
         progress: called with the number of finished slices, the total, and the name of the slice.
-        html: write ``index.html`` and a page for each scan of up to 1000 slices; see docs/pages.md.
+        html: write ``index.html`` and a page for each scan that is not too large for a browser; see docs/pages.md.
         shard: predict only the scans of this shard, while other processes predict the others into the same folder;
             :func:`~.prediction_totals.merge_shards` then writes the files that cover all scans.
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from mmaffinity.scans import Problem, Scan, SliceRecord
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.windowing import AIR, LOWEST
+from mmaffinity.scans.writers import Records
 from mmaffinity.utils.json_lines import JsonLines
 from mmaffinity.visualization.pages.pixels import PixelBlock, encode_pixels
 from mmaffinity.visualization.pages.scan_page import scan_page, with_shares
@@ -20,7 +21,7 @@ from .base_inferencer import SliceInferencer, SlicePrediction
 from .prediction_totals import PAGE
 
 ROIS = 'rois.jsonl'
-# Of a scan with a page, because a browser holds all its slices in memory: 262 million values take 0.5 GB.
+# Limits of a scan with a page, because the browser holds all its slices in memory: 262 million values take 0.5 GB.
 MAX_SLICES, MAX_VALUES = 1000, 1000 * 512 * 512
 PAGE_BYTES = 43_000_000  # of compressed pixels in a page, which take 4/3 of that in base64
 PIXEL_BYTES = 0.55  # per pixel, at least: 300 slices of 512 x 512 then reach PAGE_BYTES, 58 MB in base64
@@ -38,9 +39,9 @@ class PredictionPages:
     def __init__(self, inferencer: SliceInferencer, out: OutputFolder, resume: bool) -> None:
         self.inferencer, self.out, self.resume = inferencer, out, resume
 
-    def missing(self, scan: Scan, folder: str) -> bool:
+    def missing(self, scan: Scan, folder: str, records: Records) -> bool:
         """Whether a scan should have a page but has none."""
-        return scan.info.num_slices <= MAX_SLICES and not (self.out.root / folder / PAGE).is_file()
+        return not (self.out.root / folder / PAGE).is_file() and _excess(scan, records) is None
 
     @contextmanager
     def recording(self, folder: str) -> Iterator[None]:
@@ -65,9 +66,9 @@ class PredictionPages:
         folder: str,
         head: dict[str, Any],
         summary: dict[str, Any],
-        records: Callable[[], Iterator[SliceRecord | Problem]],
+        records: Records,
     ) -> None:
-        """Write the page of a scan, or remove that of an earlier run if the scan has too many slices.
+        """Write the page of a scan; if the scan is too large for one, remove that of an earlier run and add a note.
 
         Args:
             scan, folder: the scan and its folder.
@@ -75,14 +76,10 @@ class PredictionPages:
             summary: summary of the scan.
             records: returns a new iterator over records and problems at each call.
         """
-        values = sum(record.height * record.width for record in records() if isinstance(record, SliceRecord))
-        values *= 3 if scan.options.color else 1
-        if scan.info.num_slices > MAX_SLICES or values > MAX_VALUES:
+        excess = _excess(scan, records)
+        if excess is not None:
             (self.out.root / folder / PAGE).unlink(missing_ok=True)
-            most = f'{scan.info.num_slices} slices exceed the {MAX_SLICES}'
-            if scan.info.num_slices <= MAX_SLICES:
-                most = f'{values} pixel values exceed the {MAX_VALUES}'
-            head['scan']['notes'].append(f'no page: {most} that a browser can show at once')
+            head['scan']['notes'].append(f'no page: {excess} that a browser can show at once')
             return
         classes = self.inferencer.slice_classes or tuple(summary['mean_probability'])
         ascending, planes = _planes(scan)
@@ -132,6 +129,15 @@ class PredictionPages:
             return None
         (value,) = self._rois.at([place])
         return {name: content for name, content in value.items() if name != 'key'} or None
+
+
+def _excess(scan: Scan, records: Records) -> str | None:
+    """Return by how much a scan exceeds what a browser can hold; None if it fits."""
+    if scan.info.num_slices > MAX_SLICES:
+        return f'{scan.info.num_slices} slices exceed the {MAX_SLICES}'
+    values = sum(record.height * record.width for record in records() if isinstance(record, SliceRecord))
+    values *= 3 if scan.options.color else 1
+    return f'{values} pixel values exceed the {MAX_VALUES}' if values > MAX_VALUES else None
 
 
 def rois_of(inferencer: SliceInferencer, prediction: SlicePrediction) -> dict[str, Any] | None:
@@ -184,7 +190,7 @@ def _planes(scan: Scan) -> tuple[bool, list[str]]:
 def _pixels(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, PixelBlock]]:
     """Encode slices up to the first that can no longer be read: the input may have changed since prediction.
 
-    Red, green and blue of a colour image are encoded as one image, one below the other.
+    The red, green and blue channels of a colour image are stacked vertically and encoded as one image.
     """
     try:
         for index, values in scan.values(wanted):

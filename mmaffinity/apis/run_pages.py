@@ -158,7 +158,7 @@ def picture_of_file(path: str) -> bytes | None:
     try:
         content = Path(path).read_bytes()
         picture = decode_slice(content)
-        # Colour, if the file has any; 16 bits are shown as grey levels, as models see them.
+        # A file with coloured pixels is shown in colour; one with 16 bits as the grey levels that models see.
         if picture.dtype == np.uint8 and np.ptp(color := decode_color(content), axis=2).any():
             picture = color[..., ::-1]
         return jpeg(small(np.rint(picture).astype(np.uint8)))

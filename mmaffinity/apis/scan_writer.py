@@ -107,7 +107,7 @@ class ScanWriter:
                     yield result  # a problem of the whole scan: earlier slices are in the journal, but there is no result yet
                     return
                 yield self._record(journal, folder, result)
-            if len(known) == len(keys) == len(journal.places) and self._finished(scan, folder):
+            if len(known) == len(keys) == len(journal.places) and self._finished(scan, folder, lambda: journal.read(keys)):
                 earlier_result = ScanResult(**json.loads((self.out.root / folder / 'result.json').read_text()))
                 if not earlier_result.failed:
                     yield earlier_result
@@ -146,8 +146,8 @@ class ScanWriter:
             self.pages.record(result)
         return record
 
-    def _finished(self, scan: Scan, folder: str) -> bool:
-        lacks_page = self.pages is not None and self.pages.missing(scan, folder)
+    def _finished(self, scan: Scan, folder: str, records: Records) -> bool:
+        lacks_page = self.pages is not None and self.pages.missing(scan, folder, records)
         return (self.out.root / folder / 'result.json').is_file() and not lacks_page
 
     def _finish(self, scan: Scan, folder: str, keys: Sequence[str], journal: Journal) -> ScanResult:

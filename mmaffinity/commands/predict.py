@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--html',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='write index.html and a page per scan of up to 1000 slices, to open in a browser (default: yes)',
+        help='write index.html and a page per scan that is not too large, to open in a browser (default: yes)',
     )
     parser.add_argument(
         '--dicom-seg', action='store_true', help='write DICOM-SEG and DICOM-SR for DICOM series (needs highdicom)'

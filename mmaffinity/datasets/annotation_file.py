@@ -54,10 +54,10 @@ def check_annotation_file(path: str, data_root: str | None, kind: str) -> None:
         return
     if data_root and not Path(data_root).is_dir():
         raise FileNotFoundError(
-            f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH (lesion_root=PATH for lesions '
-            'with a root of their own) or with the environment variable in the config: CNCB_NCOV_ROOT=PATH, ICTCF_ROOT, '
-            'COVIDX_CT_ROOT, CLASS_FOLDERS_ROOT, IMAGE_PAIRS_ROOT and others; mmaffinity phantom data/phantom draws synthetic '
-            'data'
+            f'data root {data_root} does not exist: set it with --cfg-options data_root=PATH (lesion_root=PATH if the lesion '
+            'slices have a root of their own), or with the environment variable that the config names, such as '
+            'CNCB_NCOV_ROOT=PATH (or ICTCF_ROOT, COVIDX_CT_ROOT, CLASS_FOLDERS_ROOT, IMAGE_PAIRS_ROOT); mmaffinity phantom '
+            'data/phantom draws synthetic data'
         )
     raise FileNotFoundError(f'file with {kind} not found: {path}. {_how_to_get(data_root, kind)}')
 

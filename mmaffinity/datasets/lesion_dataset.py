@@ -168,7 +168,7 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
             names = [str(category.get('name')) for category in kept]
             raise ValueError(
                 f'{self.ann_file} has the categories {tuple(names)}, but the data set is configured for the '
-                f'classes {tuple(classes)}: set lesion_classes={names} in the config (or metainfo=dict(classes=...) of this '
+                f'classes {tuple(classes)}: set lesion_classes={names} in the config (or metainfo=dict(classes=...) in this '
                 f"data set), and num_classes={len(names)} in the model's bbox_head and mask_head; or rename the file's "
                 'categories'
             )

@@ -116,7 +116,7 @@ def roi_align(
         samples = _place_samples(rois.to(dtype), features.shape, size, spatial_scale, sampling_ratio, aligned)
     if pool_mode == 'max':
         pooled = _maximum(cells, samples)
-    elif torch.jit.is_tracing():  # MMEngine counts operations so; functions with a gradient of their own cannot be traced
+    elif torch.jit.is_tracing():  # MMEngine traces models to count operations; an autograd.Function would fail
         pooled = _average(cells.detach(), samples)
     else:
         pooled = _Average.apply(cells, samples)

@@ -21,7 +21,7 @@ DARK = 128  # the brightest pixel of real slices was at least 249
 
 
 class _GreyScan(Scan):
-    """Slices stored as grey levels, of which the training window is assumed, or in colour."""
+    """Slices stored as grey levels, which are assumed to be in the training window, or colour images."""
 
     def __init__(self, info: ScanInfo, options: ReadOptions) -> None:
         super().__init__(info, options)
@@ -29,7 +29,7 @@ class _GreyScan(Scan):
 
     @abstractmethod
     def _decode(self, index: int) -> np.ndarray:
-        """Read the grey levels of a slice, (H, W), or its colours, BGR (H, W, 3)."""
+        """Read a slice: its grey levels, shape (H, W), or with ``options.color`` BGR, shape (H, W, 3)."""
 
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
         for index in wanted:

@@ -21,14 +21,14 @@ MAX_VOXELS = 1024**3  # of a volume; a chest scan with 0.5 mm slices has about a
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Conversion of pixels to grey levels.
+    """Conversion of pixels to grey levels, or to colour.
 
     Attributes:
         window: Hounsfield window, for DICOM and NIfTI.
         rescale: (slope, intercept) to Hounsfield units for DICOM files without rescale tags and NIfTI volumes not in Hounsfield
             units; for most 12-bit data (1, -1024). With None, such files are rejected if their unit is unclear.
         max_value: pixel value of white in 16-bit images; None means 65535.
-        color: read images in colour, for a model of colour images.
+        color: read images in colour; set by the inferencer, for a model of colour images.
 
     Raises:
         ValueError: if a value is out of range.
@@ -82,7 +82,7 @@ class Slice:
         window: Hounsfield window of ``grey``; for images, the training window is assumed.
         view: transformation from the stored raster to ``grey``.
         notes: notes for readers of the result.
-        color: the image in colour, BGR uint8 (H, W, 3), if the model takes colour images; otherwise None.
+        color: if the model takes colour images, the image as BGR, uint8, shape (H, W, 3); otherwise None.
     """
 
     name: str
@@ -173,7 +173,7 @@ class Scan(ABC):
 
     @abstractmethod
     def _pixels(self, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Exception, Sequence[str]]]:
-        """Yield the index, values in the radiological view and notes of each wanted slice; of colour images, all channels.
+        """Yield the index, values in the radiological view and notes of each wanted slice; values as for :meth:`values`.
 
         For a slice that cannot be read, the error takes the place of the values. A raised ValueError or MemoryError means that
         the remaining slices cannot be read either.
@@ -221,7 +221,7 @@ class Scan(ABC):
 
         Yields:
             The index, and the values in the radiological view, shape (H, W): Hounsfield units, or 8-bit grey levels for
-            images. For images in colour, BGR of shape (H, W, 3).
+            images; with ``options.color``, BGR of shape (H, W, 3).
 
         Raises:
             ValueError: if the rest of a file is truncated or damaged.

@@ -77,7 +77,8 @@ def decode_slice(content: bytes, max_value: int | None = None, max_pixels: int =
 def decode_color(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode the bytes of an image file in colour, as MMDetection's ``LoadImageFromFile`` does.
 
-    The same files are accepted as by :func:`decode_slice`. Grayscale becomes three equal channels, and 16 bits become 8.
+    It accepts the same files as :func:`decode_slice`, and applies EXIF orientation. A grayscale image becomes three equal
+    channels, and 16 bits become 8.
 
     Returns:
         BGR uint8, shape (H, W, 3).
@@ -143,7 +144,7 @@ def far_below_white(peak: int, max_value: int | None = None) -> bool:
 
 
 def _check_content(content: bytes, max_pixels: int) -> bool:
-    """Check that a file is a complete image of one page and accepted size; return whether its zeros are white."""
+    """Check that a file is a complete image of one page and an accepted size; return whether zero is white."""
     if not content:
         raise ValueError('is empty (0 bytes): copy, export or download it again')
     if content.startswith(_PNG_SIGNATURE):
@@ -170,7 +171,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ValueError(
             f'has {width} x {height} = {width * height} pixels, more than max_pixels={max_pixels}: '
-            'downscale it, or raise max_pixels where it is an option'
+            'downscale it, or raise max_pixels if the loader has this option'
         )
 
 
@@ -221,7 +222,11 @@ def _check_jpeg(content: bytes) -> tuple[int, int]:
 
 
 def _check_other(content: bytes, max_pixels: int) -> bool:
-    """Check formats that are rare for slices: Pillow loads the file to detect truncation. Return whether zeros are white."""
+    """Check formats that are rare for slices, loading the file with Pillow to detect truncation.
+
+    Returns:
+        Whether zero is white.
+    """
     try:
         # Pillow warns about conditions that are errors here, and about odd metadata. Threads share the warning filters:
         # overlapping blocks would leave them changed, and a wider filter would also silence other threads' warnings.
@@ -308,7 +313,7 @@ def array_to_color(img: np.ndarray) -> np.ndarray:
     """Convert a uint8 array of shape (H, W), (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4) to a colour image, BGR (H, W, 3).
 
     Raises:
-        ValueError: if its shape or type is another.
+        ValueError: if the array has another shape or type.
     """
     if not isinstance(img, np.ndarray) or img.dtype != np.uint8:
         kind = img.dtype if isinstance(img, np.ndarray) else type(img).__name__

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from .nested_datasets import leaf_configs
 
-ARRAY_LOADER = 'LoadImageFromNDArray'  # in the description of a shared model, it stands for the loader of its config
+ARRAY_LOADER = 'LoadImageFromNDArray'  # replaces the loader of files, also in the description of a shared model
 COLOR_LOADERS = ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile', ARRAY_LOADER)
 
 
@@ -18,7 +18,8 @@ def prediction_transforms(cfg: Config) -> list[dict]:
         MMDetection's ``LoadImageFromFile``), a colour image; see :func:`takes_color`.
 
     Raises:
-        ValueError: if the config has no test data set with a pipeline, or one that crops to body boxes.
+        ValueError: if the config has no test data set with a pipeline, one that crops to body boxes, or one that reads images
+            neither in grayscale nor in colour.
     """
     # If there are lesion and slice data sets, the slice data set comes last.
     transforms = next((leaf['pipeline'] for leaf in reversed(_tested(cfg)) if leaf.get('pipeline')), None)
@@ -33,12 +34,13 @@ def prediction_transforms(cfg: Config) -> list[dict]:
         )
     kept = [dict(transform) for transform in transforms if 'Load' not in transform['type']]
     loaders = [transform for transform in transforms if transform['type'] in COLOR_LOADERS]
-    if not loaders:
+    color_type = loaders[0].get('color_type', 'color') if loaders else 'grayscale'
+    if color_type == 'grayscale':
         return [dict(type='LoadCTSliceFromArray'), *kept]
-    if loaders[0].get('color_type', 'color') != 'color':
+    if color_type != 'color':
         raise ValueError(
-            f'the config {cfg.filename} reads images with color_type={loaders[0]["color_type"]!r}, which prediction does not '
-            "support: use LoadCTSlice for grayscale images, or color_type='color'"
+            f'the config {cfg.filename} reads images with color_type={color_type!r}, which prediction does not support: use '
+            "LoadCTSlice for grayscale images, or color_type='color'"
         )
     return [dict(type=ARRAY_LOADER, to_float32=loaders[0].get('to_float32', False)), *kept]
 

@@ -59,7 +59,7 @@ def refuse_references(**arguments: Any) -> None:
 
 
 def resolve_dataloaders(config: Config) -> None:
-    """Resolve the references of a config's dataloaders in place, and apply ``lesion_classes`` and ``folds`` if they are set.
+    """Resolve the references of a config's dataloaders in place, then apply ``lesion_classes`` and ``folds`` if set.
 
     A leading ``~`` in the data root of a data set becomes the home folder: no shell expands it after ``data_root=``.
 

@@ -59,7 +59,7 @@ def sample_name(sample: Any) -> str:
 
 
 def picture_as_seen(image: np.ndarray, sample: Any) -> np.ndarray:
-    """Return a slice to draw: the part that the model saw, all of it or the crop by CropToBodyBox, and colour images as RGB.
+    """Return what the model saw of a slice, for drawing: all of it, or the crop by CropToBodyBox; colour images as RGB.
 
     Args:
         image: the slice as loaded from disk by the first transform of a pipeline, shape (H, W), or BGR (H, W, 3).

@@ -139,13 +139,19 @@ def test_resumed_runs_complete_their_pages(tmp_path, inferencer):
     assert not page.exists()  # it would not show the new slice
 
 
-def test_large_scans_get_a_note_instead(tmp_path, inferencer, monkeypatch):
-    monkeypatch.setattr(prediction_pages, 'MAX_SLICES', 2)
-    (scan,) = predict_to_folder(inferencer, write_images(tmp_path / 'in', 3), tmp_path / 'out', overlays='none').scans
-    assert any('no page: 3 slices' in note for note in scan.notes)
+@pytest.mark.parametrize('limit, note', [('MAX_SLICES', 'no page: 3 slices'), ('MAX_VALUES', 'pixel values exceed the 2')])
+def test_large_scans_get_a_note_instead(tmp_path, inferencer, monkeypatch, limit, note):
+    monkeypatch.setattr(prediction_pages, limit, 2)
+    images = write_images(tmp_path / 'in', 3)
+    (scan,) = predict_to_folder(inferencer, images, tmp_path / 'out', overlays='none').scans
+    assert any(note in line for line in scan.notes)
     folder = tmp_path / 'out' / scan.folder
-    assert not (folder / 'index.html').exists() and not (folder / 'rois.jsonl').exists()
+    assert not (folder / 'index.html').exists() and (folder / 'rois.jsonl').exists() == (limit == 'MAX_VALUES')
     assert (tmp_path / 'out' / 'index.html').exists()
+    # Resuming does not take the page for missing and write the results again.
+    written = (folder / 'prediction.json').stat().st_mtime_ns
+    assert predict_to_folder(inferencer, images, tmp_path / 'out', resume=True, overlays='none').scans == [scan]
+    assert (folder / 'prediction.json').stat().st_mtime_ns == written
 
 
 def test_a_page_that_cannot_be_written_is_a_note(tmp_path, inferencer, monkeypatch):

@@ -44,6 +44,9 @@ def test_images_in_colour_keep_their_channels(name):
     config = Config(dict(test_dataloader=loader(slices)))
     found = prediction_transforms(config)
     assert found == [dict(type='LoadImageFromNDArray', to_float32=True), dict(type='PackSliceInputs')] and takes_color(found)
+    slices['pipeline'][0]['color_type'] = 'grayscale'
+    found = prediction_transforms(Config(dict(test_dataloader=loader(slices))))
+    assert found == [dict(type='LoadCTSliceFromArray'), dict(type='PackSliceInputs')] and not takes_color(found)
     slices['pipeline'][0]['color_type'] = 'unchanged'
     with pytest.raises(ValueError, match="color_type='unchanged', which prediction does not support: use LoadCTSlice"):
         prediction_transforms(Config(dict(test_dataloader=loader(slices))))

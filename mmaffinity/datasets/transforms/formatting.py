@@ -49,8 +49,7 @@ class PackSliceInputs(PackDetInputs):
         """Return ``inputs`` of shape (1 or 3, H, W), uint8 or float32, and ``data_samples``.
 
         Raises:
-            ValueError: if the image does not have one or three channels, or its file does not have the annotated size, which
-                ``LoadImageFromFile`` does not check.
+            ValueError: if the image does not have one or three channels, or its file does not have the annotated size.
         """
         img = results['img']
         if not (img.ndim == 2 or img.ndim == 3 and img.shape[2] in (1, 3)):
@@ -58,6 +57,7 @@ class PackSliceInputs(PackDetInputs):
                 f'PackSliceInputs takes a grayscale or colour image of shape (H, W), (H, W, 1) or (H, W, 3), not '
                 f'{img.shape}: load it with LoadCTSlice or LoadImageFromFile'
             )
+        # LoadImageFromFile does not check the size. CropToBodyBox replaces ori_shape, after LoadCTSlice has checked it.
         if 'ori_shape' in results and 'crop_box' not in results:
             check_annotated_size(results, results['ori_shape'][:2])
         packed = super().transform({**dict.fromkeys(('task', 'patient_id', 'scan_id')), **results})

@@ -92,10 +92,14 @@ class LoadCTSliceFromArray(BaseTransform):
 
 
 def check_annotated_size(results: dict, shape: tuple[int, int]) -> None:
-    """Check that an image file has the size that its annotations state, if they do.
+    """Check that an image file has the annotated size, if there is one.
+
+    Args:
+        results: what a data set gives for the slice; ``height`` and ``width`` in pixels are optional.
+        shape: height and width of the file's image in pixels.
 
     Raises:
-        ValueError: if it has not; masks and boxes would be misplaced.
+        ValueError: if the sizes differ; masks and boxes would be misplaced.
     """
     annotated = results.get('height', shape[0]), results.get('width', shape[1])
     if annotated != tuple(shape):

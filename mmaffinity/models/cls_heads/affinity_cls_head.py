@@ -135,8 +135,8 @@ class AffinityClsHead(BaseSliceHead):
             channels, *size = mask_features.shape[2:]
             raise ValueError(
                 f'{type(self).__name__} reads mask features with in_channels={self.feature_shape[0]} and '
-                f'roi_size={self.feature_shape[1]}, but those of the mask head have {channels} channels and '
-                f'{size[0]} x {size[1]} pixels: set in_channels and roi_size of the cls_head accordingly'
+                f'roi_size={self.feature_shape[1]}, but the mask head gives {channels} channels of {size[0]} x {size[1]}: set '
+                'in_channels and roi_size of the cls_head accordingly'
             )
         if self.with_slice_roi:
             mask_features, slice_features = mask_features[:, :-1], mask_features[:, -1]

@@ -33,7 +33,9 @@ class BaseClsHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if num_classes < 2:
-            raise ValueError(f'num_classes of {type(self).__name__} must be at least 2, not {num_classes}: yes and no are two')
+            raise ValueError(
+                f'num_classes of {type(self).__name__} must be at least 2, not {num_classes}: the negative class counts too'
+            )
         if class_reduction not in CLASS_REDUCTIONS:
             raise ValueError(f'class_reduction must be one of {CLASS_REDUCTIONS}, not {class_reduction!r}')
         self.num_classes = num_classes

@@ -51,7 +51,7 @@ class AffinityRCNN(TwoStageDetector):
         compile_parts: Sequence[str] = (),
         frozen_parts: Sequence[str] = (),
     ) -> None:
-        _check_parts(roi_head, data_preprocessor or {})
+        _check_roi_head(roi_head)
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -62,6 +62,8 @@ class AffinityRCNN(TwoStageDetector):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        if getattr(self.data_preprocessor, 'pad_mask', False):
+            raise ValueError('set pad_mask=False of data_preprocessor: labelled slices have no masks to pad')
         self.mode = test_cfg.get('mode', 'both')
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
@@ -95,7 +97,7 @@ class AffinityRCNN(TwoStageDetector):
         """
         shared = [self.backbone] + ([self.neck] if self.with_neck else [])
         if stage == SEGMENTATION:
-            # RoI extractors may have weights too.
+            # All other parts of the RoI head: RoI extractors may have weights too.
             parts = self.roi_head.named_children()
             branch = [part for name, part in parts if name not in ('cls_head', 'classification_branch')]
             return [*shared, self.rpn_head, *branch]
@@ -189,14 +191,12 @@ class AffinityRCNN(TwoStageDetector):
         return batch_data_samples
 
 
-def _check_parts(roi_head: dict, data_preprocessor: dict) -> None:
-    """Check the types of a config before it is built, which would fail without naming the cause."""
+def _check_roi_head(roi_head: dict) -> None:
+    """Check the type of a RoI head before it is built: another type would fail without naming the cause."""
     kind = roi_head.get('type')
     found = MODELS.get(kind) if isinstance(kind, str) else kind
     if found is not None and not issubclass(found, AffinityRoIHead):
         raise ValueError(
-            f'roi_head of AffinityRCNN must be an AffinityRoIHead, or an AffinityMaskScoringRoIHead, not a {found.__name__}; '
+            f'roi_head of AffinityRCNN must be an AffinityRoIHead or AffinityMaskScoringRoIHead, not a {found.__name__}; '
             'docs/mmdet.md lists what is supported'
         )
-    if data_preprocessor.get('pad_mask'):
-        raise ValueError('set pad_mask=False of data_preprocessor: labelled images have no masks to pad')

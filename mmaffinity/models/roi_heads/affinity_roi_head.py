@@ -51,7 +51,7 @@ class AffinityRoIHead(StandardRoIHead):
         if self.cls_head.reads_mask_features:
             if kwargs.get('mask_head') is None:
                 raise ValueError(f'{type(self.cls_head).__name__} reads mask features; give the RoI head a mask_head')
-            # A subclass may have arguments of its own, such as soft_targets.
+            # The mask head may be a subclass with further arguments, such as soft_targets.
             shared = {name: value for name, value in kwargs['mask_head'].items() if name in _arguments(FCNMaskHead)}
             mask_head = {**copy.deepcopy(shared), 'type': 'MaskFeatureHead', **(mask_feature_head or {})}
         selector = {'type': 'TopRoISelector', **(roi_selector or {}), 'num_rois': self.cls_head.num_rois}
@@ -68,38 +68,38 @@ class AffinityRoIHead(StandardRoIHead):
             self._check_copy(self.classification_branch.mask_head, self.mask_head)
 
     def _check_arguments(self, arguments: dict[str, Any]) -> None:
-        """Reject the config of a RoI head that is not an extension of :class:`StandardRoIHead`."""
+        """Reject arguments of other RoI heads, such as those of a cascade."""
         known = set().union(*map(_arguments, type(self).__mro__))
         if unknown := [name for name in arguments if name not in known]:
             raise ValueError(
                 f'{type(self).__name__} takes no {", ".join(unknown)}: it has one box head and one mask head, like the RoI '
-                'head of mmdet::_base_/models/mask-rcnn_r50_fpn.py; cascades and PointRend are not supported, and Mask Scoring '
-                'R-CNN (mask_iou_head) by AffinityMaskScoringRoIHead'
+                'head of mmdet::_base_/models/mask-rcnn_r50_fpn.py. Cascades and PointRend are not supported; for Mask Scoring '
+                'R-CNN (mask_iou_head), use AffinityMaskScoringRoIHead'
             )
 
     def _check_heads(self) -> None:
         """Reject parts that the classification branch cannot use."""
-        name, box_head = type(self).__name__, self.bbox_head
+        name, box_head = type(self).__name__, getattr(self, 'bbox_head', None)
         if self.with_shared_head:
             raise ValueError(f'{name} supports no shared_head: use a detector with a neck, such as FPN, instead of a C4 model')
         plain = isinstance(box_head, BBoxHead) and all(getattr(box_head, part, False) for part in ('with_cls', 'with_reg'))
         if not plain or box_head.custom_cls_channels:
             raise ValueError(
-                f'{name} does not support this {type(box_head).__name__}: it needs softmax scores of the classes and the '
-                'background (not SeesawLoss) and four deltas per box (not SABLHead), as of a Shared2FCBBoxHead'
+                f'{name} does not support this {type(box_head).__name__} as bbox_head: it needs softmax scores of the classes '
+                'and the background (not SeesawLoss) and four deltas per box (not SABLHead), as from Shared2FCBBoxHead'
             )
-        if not self.with_mask:
-            return
-        classes = getattr(self.mask_head, 'num_classes', None)
-        if classes != box_head.num_classes and not getattr(self.mask_head, 'class_agnostic', False):
-            raise ValueError(
-                f'num_classes of bbox_head is {box_head.num_classes}, but that of mask_head is {classes}: both are the number '
-                'of instance classes (that of cls_head is the number of slice classes)'
-            )
+        for part in ('mask_head', 'mask_iou_head'):
+            head = getattr(self, part, None)
+            classes = getattr(head, 'num_classes', None)
+            if classes not in (None, box_head.num_classes) and not getattr(head, 'class_agnostic', False):
+                raise ValueError(
+                    f'num_classes of bbox_head is {box_head.num_classes}, but that of {part} is {classes}: both are the number '
+                    'of lesion classes (that of cls_head is the number of slice classes)'
+                )
 
     @staticmethod
     def _check_copy(branch: nn.Module, mask_head: nn.Module) -> None:
-        """Reject a mask head whose weights the classification branch cannot take."""
+        """Reject a mask head whose weights cannot be copied into the classification branch."""
         theirs = mask_head.state_dict()
         for name, value in branch.state_dict().items():
             if not name.startswith('extra_conv.') and (name not in theirs or theirs[name].shape != value.shape):
@@ -210,10 +210,10 @@ class AffinityRoIHead(StandardRoIHead):
 
 @MODELS.register_module()
 class AffinityMaskScoringRoIHead(AffinityRoIHead, MaskScoringRoIHead):
-    """:class:`AffinityRoIHead` for Mask Scoring R-CNN: scores of instances are multiplied by the predicted IoU of their masks.
+    """:class:`AffinityRoIHead` for Mask Scoring R-CNN: the score of each lesion is multiplied by the predicted IoU of its mask.
 
     Args:
-        kwargs: as for :class:`AffinityRoIHead`, and ``mask_iou_head``. RoIs are ranked without it.
+        kwargs: as for :class:`AffinityRoIHead`, and ``mask_iou_head``, which does not affect the ranking of RoIs.
     """
 
 

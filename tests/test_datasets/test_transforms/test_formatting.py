@@ -95,8 +95,8 @@ def test_colour_has_three_channels():
         pack(dict(img=np.zeros((8, 10, 4), np.uint8)))
 
 
-def test_a_file_of_another_size_than_annotated():
-    """LoadImageFromFile does not check it; polygons of an image that was rotated or scaled since would be misplaced."""
+def test_a_file_whose_size_differs_from_its_annotations():
+    """LoadImageFromFile does not check the size; polygons of an image that was rotated or scaled since would be misplaced."""
     assert pack(dict(lesions(), height=16, width=20))['data_samples'].ori_shape == (16, 20)
     with pytest.raises(ValueError, match=r'a.png is 16 x 20 \(height x width\), but annotated as 20 x 16'):
         pack(dict(lesions(), height=20, width=16))

@@ -108,9 +108,9 @@ function probe(event) {
     y = Math.floor(((event.clientY - box.top) * record.height) / box.height);
   if (x < 0 || y < 0 || x >= record.width || y >= record.height) return;
   const number = record.width * record.height,
-    colour = pixels.values.length > number,
+    color = pixels.values.length > number,
     shown = [];
   for (let at = y * record.width + x; at < pixels.values.length; at += number)
-    shown.push(fixed(pixels.values[at] * pixels.step, hounsfield || colour ? 0 : 1));
-  $('corner').textContent = `${record.name}: ${shown.join(', ')} ${colour ? '(R, G, B)' : head.unit} at ${x}, ${y}`;
+    shown.push(fixed(pixels.values[at] * pixels.step, hounsfield || color ? 0 : 1));
+  $('corner').textContent = `${record.name}: ${shown.join(', ')} ${color ? '(R, G, B)' : head.unit} at ${x}, ${y}`;
 }

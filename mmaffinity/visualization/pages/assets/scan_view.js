@@ -63,7 +63,7 @@ function drawAxial() {
       number = out.length,
       tone = at => table[values[at] + 32768] & 255;
     if (values.length === number) for (let at = 0; at < number; at++) out[at] = table[values[at] + 32768];
-    // Red, green and blue of a colour image, one below the other.
+    // The red, green and blue channels of a colour image are stacked vertically.
     else
       for (let at = 0; at < number; at++)
         out[at] = 0xff000000 | (tone(at + 2 * number) << 16) | (tone(at + number) << 8) | tone(at);
