@@ -21,8 +21,8 @@ from .base_inferencer import SliceInferencer, SlicePrediction
 from .prediction_totals import PAGE
 
 ROIS = 'rois.jsonl'
-# Limits of a scan with a page, because the browser holds all its slices in memory: 262 million values take 0.5 GB.
-MAX_SLICES, MAX_VALUES = 1000, 1000 * 512 * 512
+# Limits of a scan with a page, because the browser holds all its slices in memory: 524 million values of 16 bits take 1 GB.
+MAX_SLICES, MAX_VALUES = 1000, 2000 * 512 * 512
 PAGE_BYTES = 43_000_000  # of compressed pixels in a page, which take 4/3 of that in base64
 PIXEL_BYTES = 0.55  # per pixel, at least: 300 slices of 512 x 512 then reach PAGE_BYTES, 58 MB in base64
 
