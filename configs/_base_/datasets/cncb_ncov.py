@@ -1,5 +1,5 @@
 # CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes` and
-# `image_loader` apply to every data set below that does not override them.
+# `image_loader` apply to every data set below that does not override them. A child config can replace `lesion_train_pipeline`.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
 lesion_root = '${data_root}'  # root of the lesion slices; other data sets override it
 image_size = (512, 512)
@@ -39,7 +39,7 @@ train_dataloader = dict(
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
-                pipeline=lesion_train_pipeline,
+                pipeline='${lesion_train_pipeline}',
             ),
             dict(
                 type='SliceDataset',

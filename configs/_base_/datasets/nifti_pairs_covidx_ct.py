@@ -13,7 +13,7 @@ train_dataloader = dict(
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
-                pipeline={{_base_.lesion_train_pipeline}},
+                pipeline='${lesion_train_pipeline}',
             ),
             dict(
                 type='SliceDataset',
