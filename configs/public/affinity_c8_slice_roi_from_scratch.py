@@ -1,6 +1,6 @@
 # affinity_c8_from_scratch.py with the whole slice as one more RoI. Joint training keeps the statistics of batch normalisation:
-# batches of two different data sets would replace them in turn, and there is only one slice RoI per slice. Its steps are a
-# tenth of those of the base config, with which the slice loss of a trained head rose from 0.01 to over 1 within 20 steps.
+# batches of the two data sets would otherwise overwrite them in turn, and there is only one slice RoI per slice. The learning
+# rate is a tenth of the base config's, with which the slice loss of a trained head rose from 0.01 to over 1 within 20 steps.
 # Lesions are augmented as in mask_rcnn_folders_strong_8e.py.
 _base_ = ['./affinity_c8_from_scratch.py', '../_base_/datasets/augmentation.py']
 model = dict(

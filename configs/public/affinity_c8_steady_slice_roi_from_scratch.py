@@ -1,4 +1,4 @@
-# affinity_c8_slice_roi_from_scratch.py with a continuous selection of RoIs, so that rounding and lower precision change few
+# affinity_c8_slice_roi_from_scratch.py with a continuous selection of RoIs, so that rounding and lower precision change fewer
 # classes: see docs/agreement.md. Normalisation by running averages already treats each RoI independently.
 _base_ = './affinity_c8_slice_roi_from_scratch.py'
 model = dict(

@@ -1,4 +1,4 @@
-# Mask R-CNN from scratch with strong augmentation, in eight epochs: for lesions of other patients and scanners.
+# Mask R-CNN from scratch with strong augmentation, in eight epochs, to generalise better to other patients and scanners.
 _base_ = './mask_rcnn_folders_augmented.py'
 scale_range = (0.7, 1.6)
 kernel_prob = 0.7

@@ -1,8 +1,8 @@
 # Augmentation of lesion slices: flips, rotation, scale, position, window and, optionally, sharpness and noise. The paper uses
-# none. For a config with lesions and labelled slices:
+# none. A config with lesions and labelled slices switches it on with
 #     lesion_train_pipeline = '${augmented_pipeline}'
 scale_range = (0.8, 1.25)
-kernel_prob = 0.0  # share of the slices that are smoothed or get noise
+kernel_prob = 0.0  # share of slices that are smoothed or to which noise is added
 augmented_pipeline = [
     dict(type='LoadCTSlice'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True),
