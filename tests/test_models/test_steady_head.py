@@ -86,7 +86,8 @@ def test_head_that_reads_a_list_is_rejected():
 
 
 def test_several_lesion_classes():
-    branch = build_model({**STEADY, 'roi_head.bbox_head.num_classes': 2}).roi_head.classification_branch
+    classes = {f'roi_head.{head}.num_classes': 2 for head in ('bbox_head', 'mask_head')}
+    branch = build_model({**STEADY, **classes}).roi_head.classification_branch
     proposals = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 60.0, 90.0, 100.0], [0.0, 0.0, 9.0, 9.0]])
     logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, -1.0, 4.0], [-9.0, -9.0, 9.0]])
     found = InstanceData(bboxes=proposals, scores=torch.tensor([0.9, 0.8, 1e-6]))

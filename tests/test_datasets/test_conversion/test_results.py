@@ -47,7 +47,7 @@ def test_lists_statistics_and_record(tmp_path):
         labels='x',
         notes=['take care'],
         left_out=['a: damaged'],
-        options=dict(every=2, reading=dict(window=dict(level=-600, width=1500), rescale=None, max_value=None)),
+        options=dict(every=2, reading=dict(window=dict(level=-600, width=1500), rescale=None, max_value=None, color=False)),
         splits=dict(val_share=0, test_share=0, folds=2, seed=0),
     )
     assert [path.relative_to(folder).as_posix() for path in summary.files] == [
