@@ -118,7 +118,8 @@ def test_steady_configs_change_the_slice_head_only():
         for key in ('roi_selector', 'cls_head'):
             config['model']['roi_head'].pop(key)
         config['model']['test_cfg'].pop('rpn')
-        config.pop('steady_head', None)
+        for field in ('steady_head', 'steady_selection'):
+            config.pop(field, None)
     assert paper == steady
     for suffix in ('', '_phantom', '_ictcf', '_phantom_ictcf'):
         config = load_config(CONFIGS / f'affinity_c8_steady{suffix}.py')

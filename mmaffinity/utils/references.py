@@ -59,7 +59,7 @@ def refuse_references(**arguments: Any) -> None:
 
 
 def resolve_dataloaders(config: Config) -> None:
-    """Resolve the references of a config's dataloaders in place, then apply ``lesion_classes`` and ``folds`` if set.
+    """Resolve the references of a config's dataloaders in place, and divide their slices into ``folds`` if it is set.
 
     A leading ``~`` in the data root of a data set becomes the home folder: no shell expands it after ``data_root=``.
 
@@ -72,8 +72,6 @@ def resolve_dataloaders(config: Config) -> None:
             for leaf in leaf_configs(config[name].get('dataset')):
                 if isinstance(leaf.get('data_root'), str):
                     leaf['data_root'] = os.path.expanduser(leaf['data_root'])
-                if config.get('lesion_classes') is not None and leaf.get('type') == 'LesionDataset':
-                    leaf['metainfo'] = {'classes': tuple(config.lesion_classes), **(leaf.get('metainfo') or {})}
     if config.get('folds') is not None:
         _apply_folds(config)
 

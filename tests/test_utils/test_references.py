@@ -51,11 +51,12 @@ def test_lesion_classes_are_those_of_every_lesion_data_set(repo_root, tmp_path):
         lesions, slices = loader.dataset.datasets
         assert lesions.metainfo == dict(classes=('disc', 'square')) and 'metainfo' not in slices
     assert 'metainfo' not in config.val_dataloader.dataset
-    # The metainfo of a data set takes precedence, and without the field nothing is set.
-    key = 'train_dataloader.dataset.datasets.0.metainfo'
-    config = load_config(tmp_path / 'child.py', {key: dict(classes=('a',), palette=[(1, 2, 3)])})
-    assert config.train_dataloader.dataset.datasets[0].metainfo == dict(classes=('a',), palette=[(1, 2, 3)])
-    assert 'metainfo' not in load_config('affinity_c8').train_dataloader.dataset.datasets[0]
+    # A data set can have other classes; the default is one class.
+    config = load_config(tmp_path / 'child.py', {'train_dataloader.dataset.datasets.0.metainfo': dict(classes=('a',))})
+    assert config.train_dataloader.dataset.datasets[0].metainfo == dict(classes=('a',))
+    assert load_config(repo_root / 'configs/affinity_c8.py').train_dataloader.dataset.datasets[0].metainfo.classes == (
+        'lesion',
+    )
     with pytest.raises(ValueError, match='lesion_classes is .disc., not a list of names'):
         load_config(tmp_path / 'child.py', {'lesion_classes': 'disc'})
 

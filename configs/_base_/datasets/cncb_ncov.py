@@ -1,9 +1,11 @@
-# CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes` and
-# `image_loader` apply to every data set below that does not override them. A child config can replace `lesion_train_pipeline`.
+# CNCB-NCOV: lesion slices and slice labels, from `mmaffinity convert cncb-ncov`. `data_root`, `image_size`, `slice_classes`,
+# `lesion_classes` and `image_loader` apply to every data set below that does not override them. A child config can replace
+# `lesion_train_pipeline`.
 data_root = '{{$CNCB_NCOV_ROOT:data/cncb_ncov}}'
 lesion_root = '${data_root}'  # root of the lesion slices; other data sets override it
 image_size = (512, 512)
 slice_classes = ('Normal', 'CP', 'COVID-19')
+lesion_classes = ('lesion',)
 image_loader = 'LoadCTSlice'  # reads grayscale slices
 
 lesion_train_pipeline = [
@@ -36,6 +38,7 @@ train_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
+                metainfo=dict(classes='${lesion_classes}'),
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
@@ -79,6 +82,7 @@ test_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
+                metainfo=dict(classes='${lesion_classes}'),
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_test.json',
                 test_mode=True,

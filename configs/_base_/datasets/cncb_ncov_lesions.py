@@ -6,6 +6,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='LesionDataset',
+        metainfo=dict(classes='${lesion_classes}'),
         data_root='${data_root}',
         ann_file='annotations/lesions_train.json',
         filter_cfg=dict(filter_empty_gt=True),
@@ -18,6 +19,7 @@ test_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='LesionDataset',
+        metainfo=dict(classes='${lesion_classes}'),
         data_root='${data_root}',
         ann_file='annotations/lesions_test.json',
         test_mode=True,

@@ -11,6 +11,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='LesionDataset',
+        metainfo=dict(classes='${lesion_classes}'),
         data_root='${data_root}',
         ann_file='annotations/lesions_val.json',
         test_mode=True,

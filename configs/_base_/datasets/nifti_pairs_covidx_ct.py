@@ -10,6 +10,7 @@ train_dataloader = dict(
         datasets=[
             dict(
                 type='LesionDataset',
+                metainfo=dict(classes='${lesion_classes}'),
                 data_root='${lesion_root}',
                 ann_file='annotations/lesions_train.json',
                 filter_cfg=dict(filter_empty_gt=True),
