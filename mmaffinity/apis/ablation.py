@@ -17,7 +17,6 @@ from .timed import ABLATIONS, MODES
 
 ALL_ON = 'as configured'
 TRAINING = tuple(name for name, values in ABLATIONS.items() if any(key.startswith('optim_wrapper') for key in values))
-COLUMNS = ('change', 'job', 'seconds', 'ratio', 'logit_drift', 'probability_drift', 'same_class')
 
 
 def ablate(
@@ -45,9 +44,9 @@ def ablate(
         num_threads: torch threads; None means one per core.
 
     Returns:
-        A row per variant and job with the keys ``COLUMNS``: the median time of a call and, against the model as configured,
-        the ratio of the times, the largest difference of a logit and of a class probability, and the share of slices with the
-        same class (the last three are None if the job does not classify).
+        A row per variant and job: the median time of a call and, against the model as configured, the ratio of the times, the
+        largest difference of a logit and of a class probability, and the share of slices with the same class (the last three
+        are None if the job does not classify).
 
     Raises:
         FileNotFoundError, ValueError: as for :class:`Benchmark`, and if a change or a job is unknown or ``runs`` is below 1.
@@ -80,18 +79,19 @@ def ablate(
     rows = []
     for (name, job), times in seconds.items():
         median, plain = statistics.median(times), statistics.median(seconds[ALL_ON, job])
-        rows.append(dict(zip(COLUMNS, (name, job, median, median / plain, *_drift(outputs[name, job], outputs[ALL_ON, job])))))
+        drift = _drift(outputs[name, job], outputs[ALL_ON, job])
+        rows.append(dict(change=name, job=job, seconds=median, ratio=median / plain, **drift))
     return rows
 
 
-def _drift(samples: list | None, plain: list | None) -> tuple[float | None, float | None, float | None]:
+def _drift(samples: list | None, plain: list | None) -> dict[str, float | None]:
     if samples is None or plain is None or 'pred_slice' not in samples[0]:
-        return None, None, None
+        return dict(logit_drift=None, probability_drift=None, same_class=None)
     logits, expected = (
         torch.stack([sample.pred_slice.logits for sample in group]).double().cpu() for group in (samples, plain)
     )
-    return (
-        (logits - expected).abs().max().item(),
-        (logits.sigmoid() - expected.sigmoid()).abs().max().item(),
-        (logits.argmax(1) == expected.argmax(1)).double().mean().item(),
+    return dict(
+        logit_drift=(logits - expected).abs().max().item(),
+        probability_drift=(logits.sigmoid() - expected.sigmoid()).abs().max().item(),
+        same_class=(logits.argmax(1) == expected.argmax(1)).double().mean().item(),
     )

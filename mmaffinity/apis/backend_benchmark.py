@@ -26,27 +26,7 @@ from .onnx_inferencer import OnnxInferencer
 from .timed import ENGINES, MODES
 
 COMPILED = ('backbone', 'neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head', 'roi_head.cls_head')
-COLUMNS = (
-    'job',
-    'backend',
-    'precision',
-    'seconds',
-    'fastest',
-    'peak_gflop',
-    'speed_up',
-    'failure',
-    'objects',
-    'threads',
-    'runs',
-    'peak_gflops',
-    'version',
-    'image_size',
-    'config',
-    'hardware',
-    'mmaffinity',
-    'date',
-)
-TABLE = COLUMNS[:8]
+PRINTED = 8  # first columns of a row
 PAUSE = 0.02  # seconds between calls; a runtime's threads keep spinning for a while after each
 
 
@@ -75,7 +55,7 @@ def benchmark_backends(
         bfloat16: whether to time bfloat16; None means only if the processor supports it.
 
     Yields:
-        Rows with the keys ``COLUMNS``, job by job. 'speed_up' is relative to the first row of the job. A backend that fails has
+        Rows by column, job by job. 'speed_up' is relative to the first row of the job. A backend that fails has
         a 'failure' instead of times.
 
     Raises:

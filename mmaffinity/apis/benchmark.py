@@ -35,34 +35,7 @@ from mmaffinity.utils.timing import count_gflop, hardware, matrix_product_gflops
 from .benchmark_slices import phantom_sample, phantom_slice
 from .timed import JOBS, MODES, PRECISIONS
 
-COLUMNS = (
-    'job',
-    'batch_size',
-    'objects',
-    'threads',
-    'precision',
-    'layout',
-    'seconds',
-    'fastest',
-    'cpu_seconds',
-    'slices_per_second',
-    'peak_gflop_per_slice',
-    'gflop_per_slice',
-    'peak_gflops',
-    'peak_memory_mib',
-    'runs',
-    'image_size',
-    'config',
-    'checkpoint',
-    'device',
-    'hardware',
-    'torch',
-    'mmcv',
-    'mmdet',
-    'mmaffinity',
-    'date',
-)
-TABLE = COLUMNS[:14]
+PRINTED = 14  # first columns of a row
 
 
 class Benchmark:
@@ -224,7 +197,7 @@ class Benchmark:
             count: whether to count the arithmetic, which takes another call.
 
         Returns:
-            A row with the keys ``COLUMNS``.
+            The row, by column.
 
         Raises:
             ValueError: as for :meth:`job`, and if ``runs`` or ``num_threads`` is below 1.
@@ -289,7 +262,7 @@ def benchmark(
         runs, warmup: timed calls, and untimed calls before them.
 
     Yields:
-        Rows with the keys ``COLUMNS``.
+        Rows as from :meth:`Benchmark.row`.
 
     Raises:
         FileNotFoundError, ValueError: as for :class:`Benchmark` and :meth:`Benchmark.row`.
@@ -307,10 +280,10 @@ def benchmark(
                     yield bench.row(name, size, threads_, runs, warmup)
 
 
-def format_rows(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:
-    """Return the rows as CSV text."""
+def format_rows(rows: Sequence[dict]) -> str:
+    """Return rows with equal columns as CSV text."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer = csv.DictWriter(text, rows[0], lineterminator='\n')
     writer.writeheader()
     for row in rows:
         writer.writerow({key: f'{value:.5g}' if isinstance(value, float) else value for key, value in row.items()})

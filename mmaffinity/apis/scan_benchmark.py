@@ -9,8 +9,6 @@ from mmaffinity.scans.read_ahead import read_ahead
 
 from .inferencer import AffinityInferencer
 
-COLUMNS = ('workers', 'slices', 'seconds', 'slices_per_second', 'waiting_seconds', 'waiting_share')
-
 
 def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequence[int] = (0, 1)) -> Iterator[dict]:
     """Predict scans once per number of reader processes.
@@ -21,8 +19,8 @@ def time_scans(inferencer: AffinityInferencer, inputs: str | Path, workers: Sequ
         workers: numbers of processes that read ahead; 0 reads between the slices.
 
     Yields:
-        Rows with the keys ``COLUMNS``; ``waiting_seconds`` is the total time spent waiting for slices, except for the first of
-        each scan, whose reading cannot overlap with prediction.
+        Rows by column; ``waiting_seconds`` is the total time spent waiting for slices, except for the first of each scan, whose
+        reading cannot overlap with prediction.
 
     Raises:
         ValueError: if no slice can be predicted.

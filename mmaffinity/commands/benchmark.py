@@ -9,7 +9,7 @@ Examples:
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from mmaffinity.apis.timed import ABLATIONS, ENGINES, JOBS, MODES, PRECISIONS
 from mmaffinity.commands.arguments import add_config
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
             precision=args.precision,
         )
         with threads(args.threads[0] or available_cores()):
-            print_as_measured(scan_benchmark.time_scans(inferencer, args.scan, args.workers), args.out, scan_benchmark.COLUMNS)
+            print_as_measured(scan_benchmark.time_scans(inferencer, args.scan, args.workers), args.out)
         return
     if args.ablate is not None:
         rows = ablation.ablate(
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> None:
             args.device,
             args.cfg_options,
         )
-        print_as_measured(rows, args.out, ablation.COLUMNS)
+        print_as_measured(rows, args.out)
         return
     if args.backends is not None:
         print_as_measured(
@@ -156,8 +156,7 @@ def run(args: argparse.Namespace) -> None:
                 args.cfg_options,
             ),
             args.out,
-            backend_benchmark.COLUMNS,
-            backend_benchmark.TABLE,
+            backend_benchmark.PRINTED,
         )
         return
     print_as_measured(
@@ -175,15 +174,12 @@ def run(args: argparse.Namespace) -> None:
             args.cfg_options,
         ),
         args.out,
-        benchmark.COLUMNS,
-        benchmark.TABLE,
+        benchmark.PRINTED,
     )
 
 
-def print_as_measured(
-    measured: Iterable[dict], out: str | None, columns: Sequence[str], table: Sequence[str] | None = None
-) -> None:
-    """Write the CSV file after every row, and print the columns of the table (by default all) at the end."""
+def print_as_measured(measured: Iterable[dict], out: str | None, num_printed: int | None = None) -> None:
+    """Write the CSV file after every row, and print the first columns (by default all) at the end."""
     from mmaffinity.apis.benchmark import format_rows
     from mmaffinity.visualization.saving import write_atomically
 
@@ -191,8 +187,8 @@ def print_as_measured(
     for row in measured:
         rows.append(row)
         if out:
-            write_atomically(out, format_rows(rows, columns).encode())
-    shown = table or columns
+            write_atomically(out, format_rows(rows).encode())
+    shown = list(rows[0])[:num_printed]
     cells = [
         ['' if row[key] is None else f'{row[key]:.3g}' if isinstance(row[key], float) else str(row[key]) for key in shown]
         for row in rows
