@@ -17,9 +17,11 @@ from mmaffinity.utils.config import check_data, own_config, work_folder
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
+from mmaffinity.visualization import draw_confusion_matrix, save_figure
 
 from .data_record import reads_files
 from .evaluated_model import EvaluatedModel
+from .model_figures import model_affinities, most_confident_slices
 from .page_figures import figures_of_test
 from .run_pages import write_test_page
 from .tested_lists import find_tested_lists
@@ -75,7 +77,6 @@ def test_model(
         cfg.merge_from_dict(
             {'default_hooks.visualization': dict(_delete_=True, type='SliceVisualizationHook', show_dir=str(show_dir))}
         )
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestFiguresHook', out_dir=str(show_dir))]
     join_processes(cfg, launcher)
     with plain_failures('fix this, and run the test again'):
         runner = build_runner(cfg, verbose)
@@ -83,16 +84,32 @@ def test_model(
         if html is not None:
             runner.register_hook(pages)
         metrics = runner.test()
-        # Only the main process has the records of all slices.
-        if (out is not None or html is not None) and is_main_process():
+        if not is_main_process():  # only the main process has the records of all slices
+            return metrics
+        model = EvaluatedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
+        if show_dir is not None:
+            _draw_figures(runner, model, Path(show_dir))
+        if out is not None or html is not None:
             results = results_of(runner, metrics, given_hash, fold)
             if out is not None:
                 write_json_atomic(out, results)
             if html is not None:
-                model = EvaluatedModel(getattr(runner.model, 'module', runner.model), runner.test_dataloader.dataset, name)
                 figures = figures_of_test(model, results, Path(checkpoint).parent)
                 write_test_page(results, pages.pictures, html, pages.drawn, figures)
     return metrics
+
+
+def _draw_figures(runner: Runner, model: EvaluatedModel, folder: Path) -> None:
+    """Draw the confusion matrix, and Y of the most confident correctly classified slice of each class."""
+    for metric in runner.test_evaluator.metrics:
+        report = getattr(metric, 'report', None)
+        if report is None:
+            continue
+        save_figure(draw_confusion_matrix(report.confusion, report.class_names), folder / 'confusion_matrix.png')
+        try:
+            save_figure(model_affinities([model], most_confident_slices(metric.predictions)), folder / 'affinity.png')
+        except ValueError as error:
+            runner.logger.info(f'affinity.png was not drawn: {error}')
 
 
 def _no_checkpoint(path: Path, cfg: Config) -> str:

@@ -14,7 +14,6 @@ from .hooks.memory_hook import MemoryHook
 from .hooks.norm_sync_hook import NormSyncHook
 from .hooks.page_pictures_hook import PagePicturesHook
 from .hooks.slice_visualization_hook import SliceVisualizationHook
-from .hooks.test_figures_hook import TestFiguresHook
 from .hooks.unreadable_slices_hook import UnreadableSlicesHook
 from .hooks.whole_checkpoint_hook import WholeCheckpointHook
 from .loops import SliceTestLoop, SliceTrainLoop, SliceValLoop
@@ -35,7 +34,6 @@ __all__ = [
     'SliceTrainLoop',
     'SliceValLoop',
     'SliceVisualizationHook',
-    'TestFiguresHook',
     'PagePicturesHook',
     'UnreadableSlicesHook',
     'WholeCheckpointHook',

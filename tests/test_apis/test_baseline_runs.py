@@ -66,6 +66,7 @@ class Runs:
                 work_dir / f'epoch_{epochs}.pth',
                 work_dir=work_dir,
                 out=work_dir / 'results.json',
+                show_dir=work_dir / 'pictures',
             )
         return self.done[stem]
 
@@ -114,6 +115,8 @@ def test_each_baseline_trains_and_is_tested(runs):
 def test_vgg_on_ictcf(runs):
     folder, steps = runs('baselines/vgg16_ictcf_phantom', 'ictcf', **VGG)
     assert steps == 2 and len(load(folder)['slices']) == 4 and load(folder)['slice_classes'] == ['Negative', 'COVID-19']
+    pictures = [path.name for path in (folder / 'pictures').iterdir()]
+    assert 'confusion_matrix.png' in pictures and 'affinity.png' not in pictures and len(pictures) == 5
 
 
 def test_report_on_the_phantom(runs, tmp_path, monkeypatch, capsys, repo_root):

@@ -129,7 +129,8 @@ def test_testing_writes_metrics_predictions_and_images(trained, tiny_phantom, re
     right = sum(row['pred'] == row['label'] for row in content['slices'])
     assert metrics['slice/accuracy'] == pytest.approx(right / len(slices))
     pictures = {path.name for path in (tmp_path / 'show').glob('*.png')}
-    assert 'confusion_matrix.png' in pictures and len(pictures) >= len(slices) + len(content['lesions']) + 1
+    assert 'confusion_matrix.png' in pictures and ('affinity.png' in pictures) == (right > 0)
+    assert len(pictures) >= len(slices) + len(content['lesions']) + 1
     page = (tmp_path / 'test.html').read_text()
     assert page.count('data-kind="jpeg"') == len(slices) + len(content['lesions'])
     for title in ('Affinity representation Y', 'Lesions: prediction, mask scores, annotation', 'Training'):
