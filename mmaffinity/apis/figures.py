@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmaffinity.evaluation.report import load_runs
-from mmaffinity.visualization import draw_confusion_matrix, save_figure
+from mmaffinity.visualization import draw_confusion_matrix
+from mmaffinity.visualization.saving import FIGURE_FORMATS, save_figure
 
 from .evaluated_model import EvaluatedModel
 from .model_figures import model_affinities, model_evidence, model_lesions, most_confident_slices, typical_lesion_slices
 from .result_figures import report_ranks, run_curves
 
-SUFFIXES = ('.png', '.pdf')
 Figures = list[Path]
 
 
@@ -161,4 +161,4 @@ def slices_to_show(work_dir: str | Path, task: str) -> list[str]:
 
 
 def _save(figure: Figure, out_dir: str | Path, stem: str) -> Figures:
-    return [save_figure(figure, Path(out_dir) / f'{stem}{suffix}') for suffix in SUFFIXES]
+    return [save_figure(figure, Path(out_dir) / f'{stem}{suffix}') for suffix in FIGURE_FORMATS]

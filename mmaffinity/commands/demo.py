@@ -70,11 +70,6 @@ def newest(folder: Path) -> Path:
     return Path((folder / 'last_checkpoint').read_text().strip())
 
 
-def resumed(folder: Path) -> list[str]:
-    """Return ``--resume`` if there is a run to resume."""
-    return ['--resume'] if (folder / 'last_checkpoint').is_file() else []
-
-
 def check_goals(results: dict[str, dict]) -> None:
     """Compare the metrics of both runs with their goals.
 
@@ -121,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         FIRST,
         '--work-dir',
         first,
-        *resumed(first),
+        '--resume',
         '--cfg-options',
         f'data_root={cncb}',
     )
@@ -147,7 +142,7 @@ def run(args: argparse.Namespace) -> None:
         SECOND,
         '--work-dir',
         second,
-        *resumed(second),
+        '--resume',
         '--cfg-options',
         f'data_root={ictcf}',
         f'load_from={newest(first)}',

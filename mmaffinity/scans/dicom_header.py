@@ -175,7 +175,12 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         raise ValueError(f'is not a CT image: {_class_name(sop_class)}')
     if not modality and not sop_class:
         raise ValueError('has neither Modality nor SOPClassUID: it may not be DICOM')
-    _check_frames(data)
+    frames = whole_number(data, 'NumberOfFrames', 0)
+    if frames > 1:
+        raise ValueError(
+            f'has {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
+            'slice, or to NIfTI with dcm2niix'
+        )
     rows, columns = whole_number(data, 'Rows', 0), whole_number(data, 'Columns', 0)
     if not rows or not columns:
         raise ValueError('has no pixels: Rows or Columns is missing or 0')
@@ -238,20 +243,6 @@ def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
 def _is_directory(data: Any, sop_class: str) -> bool:
     stated = str(getattr(getattr(data, 'file_meta', None), 'MediaStorageSOPClassUID', '') or '')
     return stated == DIRECTORY or not sop_class and 'OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity' in data
-
-
-def _check_frames(data: Any) -> None:
-    """Reject multi-frame files other than Enhanced CT, whose frames are read individually.
-
-    Raises:
-        ValueError: for a file with more than one frame.
-    """
-    frames = whole_number(data, 'NumberOfFrames', 0)
-    if frames > 1:
-        raise ValueError(
-            f'has {plural(frames, "frame")} in one file, but is not Enhanced CT: convert it to one file per '
-            'slice, or to NIfTI with dcm2niix'
-        )
 
 
 @lru_cache(maxsize=256)

@@ -114,16 +114,15 @@ def kind_of(path: Path) -> str:
     """
     with open_regular(path) as file:
         head = file.read(HEAD_BYTES)
+        if compressed := head.startswith(b'\x1f\x8b'):
+            head = _gunzip_head(head + file.read(64 * 1024))
     name = path.name.lower()
     if head[128:132] == b'DICM':
         return DICOM
-    if head.startswith(b'\x1f\x8b'):
-        head = _gunzip_head(head if len(head) < HEAD_BYTES else _read_more(path))
-        if not _is_nifti(head):
-            raise ValueError('is gzip-compressed but not NIfTI: unpack it')
-        return NIFTI
     if _is_nifti(head):
         return NIFTI
+    if compressed:
+        raise ValueError('is gzip-compressed but not NIfTI: unpack it')
     for start, reason in _OTHER_STARTS:
         if head.startswith(start):
             raise ValueError(reason)
@@ -180,11 +179,6 @@ def _gunzip_head(compressed: bytes) -> bytes:
         return zlib.decompressobj(wbits=31).decompress(compressed, HEAD_BYTES)
     except zlib.error as error:
         raise ValueError(f'is damaged gzip: {error}') from error
-
-
-def _read_more(path: Path) -> bytes:
-    with open_regular(path) as file:
-        return file.read(64 * 1024)
 
 
 def _is_nifti(head: bytes) -> bool:

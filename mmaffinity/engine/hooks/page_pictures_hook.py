@@ -2,16 +2,15 @@
 
 import heapq
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
 from mmaffinity.visualization.pages.panels import panel_pair, predicted_part
-from mmaffinity.visualization.sample_arrays import picture_as_seen, slice_probabilities, true_class
+from mmaffinity.visualization.sample_arrays import slice_probabilities, true_class
 
-from .slice_visualization_hook import first_transform
+from .slice_visualization_hook import read_picture
 
 MAX_PICTURES = 2000  # each takes about 15 kB
 SCORE_THR = 0.5  # lesions with a lower score are not drawn
@@ -34,7 +33,6 @@ class PagePicturesHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Discard the thumbnails of an earlier run."""
-        self._load: Any = None
         self._kept: list[tuple[float, int, tuple[str, str], bytes]] = []
         self._number = 0
 
@@ -47,9 +45,7 @@ class PagePicturesHook(Hook):
             priority = self._priority(sample), -self._number
             if len(self._kept) == MAX_PICTURES and priority < self._kept[0][:2]:
                 continue
-            if self._load is None:
-                self._load = first_transform(runner.test_dataloader.dataset)
-            image = picture_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            image = read_picture(runner.test_dataloader.dataset, sample)
             self.drawn = predicted_part(sample) or self.drawn
             entry = (*priority, (str(sample.get('task')), str(sample.img_path)), panel_pair(image, sample, SCORE_THR))
             (heapq.heappushpop if len(self._kept) == MAX_PICTURES else heapq.heappush)(self._kept, entry)

@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -64,7 +65,6 @@ class SliceVisualizationHook(Hook):
         self._num_seen = 0
         self._num_drawn = 0
         self._names: dict[str, str] = {}
-        self._load: Any = None
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Reset the counts and names."""
@@ -82,14 +82,12 @@ class SliceVisualizationHook(Hook):
             return
         dataset = runner.test_dataloader.dataset
         meta = getattr(dataset, 'metainfo', {})
-        if self._load is None:
-            self._load = first_transform(dataset)
         for sample in outputs or ():
             due = self._num_seen % self.interval == 0
             self._num_seen += 1
             if not due or (self.max_slices is not None and self._num_drawn >= self.max_slices):
                 continue
-            image = picture_as_seen(self._load(dict(img_path=sample.img_path))['img'], sample)
+            image = read_picture(dataset, sample)
             picture = draw_overlay(
                 image, sample, meta.get('slice_classes'), lesion_names=meta.get('classes') or ('lesion',), **self.options
             )
@@ -116,14 +114,15 @@ class SliceVisualizationHook(Hook):
         return f'{stem}.png'
 
 
-def first_transform(dataset: Any) -> Callable[[dict], dict]:
-    """Return the transform that loads the slices of a data set, or of the first one in a concatenation.
+def read_picture(dataset: Any, sample: SliceDataSample) -> np.ndarray:
+    """Read what the model saw of a slice with the first transform of a data set, or of the first one in a concatenation.
 
     Raises:
-        ValueError: if the data set has no pipeline.
+        FileNotFoundError: if the slice does not exist.
+        ValueError: if it cannot be read, or the data set has no pipeline.
     """
     dataset = next(leaf_datasets(dataset))
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if not transforms:
         raise ValueError(f'{type(dataset).__name__} has no pipeline with a first transform that loads slices')
-    return transforms[0]
+    return picture_as_seen(transforms[0](dict(img_path=sample.img_path))['img'], sample)
