@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmaffinity.checkpoints.loading import load_checkpoint
-from mmaffinity.checkpoints.model import explain_mismatch, weights_of, without_pretrained
+from mmaffinity.checkpoints.model import weights_of, without_pretrained
 from mmaffinity.datasets.transforms.stored_rois import INDEX
 from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.config import own_config
@@ -21,6 +21,7 @@ from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_js
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash
 from mmaffinity.utils.references import DATALOADERS
+from mmaffinity.utils.wording import first_and_rest
 
 HEAD = 'roi_head.cls_head.'
 FIELDS = ('boxes', 'scores', 'deltas', 'mask_features', 'rank_weights')
@@ -41,11 +42,18 @@ def load_detector(cfg: Config, checkpoint: str | Path) -> nn.Module:
         raise ValueError(
             f'{cfg.filename} is a config of {cfg.model.type}, which does not rank RoIs; give the config of an affinity model'
         )
-    weights = weights_of(load_checkpoint(checkpoint), checkpoint)
-    problem = explain_mismatch(model.state_dict(), weights, [HEAD.removesuffix('.')])
-    if problem:
-        raise ValueError(f'the checkpoint {checkpoint} does not match the config: {problem}')
-    model.load_state_dict({name: value for name, value in weights.items() if not name.startswith(HEAD)}, strict=False)
+    weights = {
+        name: value for name, value in weights_of(load_checkpoint(checkpoint), checkpoint).items() if not name.startswith(HEAD)
+    }
+    try:
+        missing, foreign = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f'the checkpoint {checkpoint} does not match the config: {error}') from error
+    problems = [name for name in [*missing, *foreign] if not name.startswith(HEAD)]
+    if problems:
+        raise ValueError(
+            f'the checkpoint {checkpoint} does not match the config: only one of the two has {first_and_rest(problems)}'
+        )
     return model.eval()
 
 

@@ -129,13 +129,3 @@ def compact(kept: Tensor, order: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """
     values, index = best(kept * order, min(number, order.shape[1]))
     return index, values > 0
-
-
-def overlaps(boxes: Tensor) -> Tensor:
-    """Return the IoU of all pairs within each list (N, P, 4), shape (N, P, P), like MMDetection's ``bbox_overlaps``."""
-    x1, y1, x2, y2 = boxes.unbind(2)
-    area = (x2 - x1) * (y2 - y1)
-    width = (torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])).clamp(min=0)
-    height = (torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])).clamp(min=0)
-    both = width * height
-    return both / (area[:, :, None] + area[:, None] - both).clamp(min=1e-6)

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor, nn
 
 from mmaffinity.models import SoftRoISelector, TopRoISelector
 
-from .boxes import Proposals, compact, descending, overlaps, take
+from .boxes import Proposals, compact, descending, take
 from .operations import best, kept_by_nms
 
 
@@ -53,7 +54,7 @@ class SoftSelection(nn.Module):
         quality = quality * ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])).clamp(max=1)
         log_quality, log_rest = quality.clamp(min=1e-38).log(), (1 - quality).clamp(min=1e-38).log()
         log_votes = self.sharpness * (log_quality + logits - F.softplus(logits + log_rest))
-        same = torch.maximum((overlaps(boxes) / (2 * self.nms_iou)).clamp(max=1), self.same_box)
+        same = torch.maximum((bbox_overlaps(boxes, boxes) / (2 * self.nms_iou)).clamp(max=1), self.same_box)
         better = log_votes[:, None] - log_votes[:, :, None]
         share = 1 / (same * better.clamp(max=80).exp()).sum(2)
         weights = quality * logits.sigmoid() * share

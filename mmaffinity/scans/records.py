@@ -114,31 +114,20 @@ def measure(
     height, width = item.grey.shape
     pixel = None if item.spacing is None else item.spacing[0] * item.spacing[1]
     order = [at for at in np.argsort(-np.asarray(scores), kind='stable') if scores[at] >= score_thr]
-    runs: list[dict | None] = [None] * len(order)
     union = np.zeros((height, width), dtype=bool)
-    if masks is not None and order:
-        # One at a time, to avoid a second copy of a hundred masks of a large slice.
-        runs = []
-        for at in order:
+    lesions = []
+    for at in order:
+        area, area_mm2, run = 0, None, None
+        if masks is not None:
+            # One at a time, to avoid a second copy of a hundred masks of a large slice.
             mask = np.asarray(masks[at], dtype=bool)
             union |= mask
-            runs += encode_masks(mask[None])
-    lesions = []
-    for at, run in zip(order, runs):
-        area = 0 if run is None else int(coco_masks.area(run))
-        if run is not None:
-            counts = run['counts']
-            run = {'size': [height, width], 'counts': counts.decode('ascii') if isinstance(counts, bytes) else counts}
-        lesions.append(
-            Lesion(
-                round(float(scores[at]), 6),
-                int(labels[at]),
-                [round(float(x), 2) for x in boxes[at]],
-                area,
-                None if pixel is None or run is None else area * pixel,
-                run,
-            )
-        )
+            (encoded,) = encode_masks(mask[None])
+            area = int(coco_masks.area(encoded))
+            area_mm2 = None if pixel is None else area * pixel
+            run = {'size': [height, width], 'counts': encoded['counts'].decode('ascii')}
+        box = [round(float(x), 2) for x in boxes[at]]
+        lesions.append(Lesion(round(float(scores[at]), 6), int(labels[at]), box, area, area_mm2, run))
     area = int(np.count_nonzero(union))
     area_mm2 = None if pixel is None or masks is None else area * pixel
     volume = None if area_mm2 is None or item.thickness is None else area_mm2 * item.thickness / 1000

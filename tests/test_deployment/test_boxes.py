@@ -5,7 +5,7 @@ import torch
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder, TBLRBBoxCoder
 from model_helpers import SIZE, batch, build_model, decode_by_hand, slice_sample
 
-from mmaffinity.deployment.boxes import BoxDecoder, ProposalLayer, compact, descending, overlaps, take
+from mmaffinity.deployment.boxes import BoxDecoder, ProposalLayer, compact, descending, take
 from mmaffinity.models import WeightedBoxCoder
 
 
@@ -55,20 +55,6 @@ def test_means_are_added_to_deltas():
     (boxes,), deltas = some_boxes(1), torch.randn(20, 4, generator=torch.Generator().manual_seed(1))
     expected = decode_by_hand(boxes, deltas + torch.tensor([0.2, -0.4, 1.2, 0.0]), (SIZE, SIZE), (0.5, 0.5, 0.25, 0.25))
     torch.testing.assert_close(BoxDecoder(coder, SIZE, SIZE)(boxes, deltas).double(), expected, rtol=1e-4, atol=1e-3)
-
-
-def test_overlaps_are_those_of_all_pairs():
-    boxes = some_boxes()
-    boxes[1, 3] = boxes[1, 7]
-    boxes[2, 4, 2:] = boxes[2, 4, :2]  # without area
-    found = overlaps(boxes)
-    for row in range(3):
-        for i, (a, b, c, d) in enumerate(boxes[row].double().tolist()):
-            for j, (e, f, g, h) in enumerate(boxes[row].double().tolist()):
-                both = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
-                union = (c - a) * (d - b) + (g - e) * (h - f) - both
-                assert found[row, i, j].item() == pytest.approx(both / union if union else 0.0, abs=1e-5)
-    assert found[1, 3, 7] == 1 and not found[2, 4].any()
 
 
 def test_rows_are_taken_from_their_own_list():
