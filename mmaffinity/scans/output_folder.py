@@ -119,8 +119,8 @@ class OutputFolder:
             yield file
 
 
-def _lock(descriptor: int) -> None:
-    """Lock an open file for this process; raise OSError immediately if another process holds the lock."""
+def _lock(descriptor: int, shared: bool = False) -> None:
+    """Lock an open file, alone or shared (not on Windows); raise OSError immediately if another process prevents this."""
     if sys.platform == 'win32':
         import msvcrt
 
@@ -128,7 +128,7 @@ def _lock(descriptor: int) -> None:
     else:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _is_held(path: Path) -> bool:
@@ -138,12 +138,7 @@ def _is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        if sys.platform == 'win32':
-            _lock(descriptor)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that several processes may check at once
+        _lock(descriptor, shared=True)  # so that several processes may check at once
         return False
     except OSError as error:
         return error.errno in HELD

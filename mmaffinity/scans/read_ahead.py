@@ -62,19 +62,9 @@ class _Slices(IterableDataset):
         assert worker is not None  # read_ahead uses workers
         mine = set(self.keys[worker.id :: worker.num_workers])
         try:
-            yield from self.scan.read(_AllBut(mine))
+            yield from self.scan.read(set(self.scan.keys()) - mine)
         except Exception as error:
             yield Problem(self.scan.info.name, f'cannot be read: {brief(error)}', failed=True)
-
-
-class _AllBut:
-    """Contains everything except some keys."""
-
-    def __init__(self, keys: Container[str]) -> None:
-        self.keys = keys
-
-    def __contains__(self, key: object) -> bool:
-        return key not in self.keys
 
 
 def _unchanged(item: Any) -> Any:
