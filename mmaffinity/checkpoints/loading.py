@@ -121,7 +121,7 @@ def load_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict:
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
     if path.suffix == '.safetensors':
-        return load_safetensors(path, map_location)
+        return _load_safetensors(path, map_location)
     check_torch(path)
     try:
         with torch.serialization.safe_globals(_allowed_globals()):
@@ -166,22 +166,12 @@ def check_torch(path: str | Path) -> None:
         )
 
 
-def load_safetensors(path: str | Path, map_location: Any = 'cpu') -> dict:
+def _load_safetensors(path: Path, map_location: Any) -> dict:
     """Load weights from a ``.safetensors`` file, which cannot contain anything else.
 
-    Args:
-        path: the file. A JSON of the same name next to it, from ``mmaffinity export safetensors``, provides the class names and
-            is checked against the weights.
-        map_location: device of the tensors; a function, which ``torch.load`` also accepts, means the CPU.
-
-    Returns:
-        A checkpoint: 'state_dict' and 'meta'.
-
-    Raises:
-        ValueError: if the safetensors package is missing, the file is damaged, or the JSON next to it describes other
-            weights.
+    A JSON of the same name next to it, from ``mmaffinity export safetensors``, provides the class names and is checked against
+    the weights. If ``map_location`` is a function, which ``torch.load`` also accepts, the weights are on the CPU.
     """
-    path = Path(path)
     safetensors = require('safetensors.torch', 'safetensors')
     device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
     try:

@@ -69,14 +69,14 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
     try:
         if text_of(data, 'SOPClassUID') in ENHANCED_CT:
             return _Frames(data, path, name, key).headers(end)
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ValueError(f'has {size} bytes, above the limit of {MAX_FILE_BYTES} for a file with one slice')
+        return [to_header(data, path, name, key)]
     except ValueError:
         raise
     except (MemoryError, Exception) as error:
-        raise ValueError(f'has a damaged multi-frame header: {brief(error)}') from error
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f'has {size} bytes, above the limit of {MAX_FILE_BYTES} for a file with one slice')
-    return [to_header(data, path, name, key)]
+        raise ValueError(f'has a damaged DICOM header: {brief(error)}') from error
 
 
 class _Frames:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.optional import require, without_warnings
+from mmaffinity.utils.optional import require
 from mmaffinity.utils.wording import plural
 
 from .dicom_values import digest, numbers, values_of, whole_number
@@ -16,7 +16,7 @@ from .frame_pixels import Frame
 from .geometry import head_normal
 from .items import check_side
 from .notes import WARNING
-from .opening import Clutter, brief, printable
+from .opening import Clutter, printable
 from .plausibility import AIR_BELOW
 
 CT_CLASSES = ('1.2.840.10008.5.1.4.1.1.2',)
@@ -141,7 +141,6 @@ class DicomHeader:
         )
 
 
-@without_warnings()
 def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     """Validate the header of an axial CT slice, and keep the entries that are needed.
 
@@ -153,15 +152,6 @@ def to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
         Clutter: if the file is a DICOMDIR.
         ValueError: if it is not an axial CT slice; the message says what it is.
     """
-    try:
-        return _to_header(data, path, name, key)
-    except ValueError:
-        raise
-    except (MemoryError, Exception) as error:
-        raise ValueError(f'has a damaged DICOM header: {brief(error)}') from error
-
-
-def _to_header(data: Any, path: Path, name: str, key: str) -> DicomHeader:
     sop_class, modality = _text(data, 'SOPClassUID'), _text(data, 'Modality').upper()
     image_type = [str(value).strip().upper() for value in values_of(data, 'ImageType')]
     notes: list[str] = []

@@ -42,8 +42,25 @@ def write_scripts(folder: PlanFolder, collect: Sequence[str], jobs: int | None =
         write_json_atomic(place / 'jobs' / f'{index}.json', folder.settings(run))
         _write(place / 'jobs' / f'{index}.sh', _job(folder, run, place / 'jobs' / f'{index}.json'))
     (place / 'logs').mkdir(parents=True, exist_ok=True)
-    _write(place / 'run.sbatch', _array(place, options))
-    _write(place / 'collect.sbatch', _collect(place, collect, options))
+    array = _script(
+        place,
+        'run',
+        '%a.log',
+        options,
+        '# One run of the plan. A preempted job is requeued, and resumes from its newest checkpoint.',
+        f'exec bash {shlex.quote(str(place))}/jobs/"$SLURM_ARRAY_TASK_ID".sh',
+    )
+    report = _script(
+        place,
+        'report',
+        'report.log',
+        options,
+        '# Tables, figures and page of all finished runs.',
+        f'cd {shlex.quote(os.getcwd())}',
+        f'exec {command_line(collect, absolute=True)}',
+    )
+    _write(place / 'run.sbatch', array)
+    _write(place / 'collect.sbatch', report)
     _write(place / 'submit.sh', _submission(folder, place, unfinished, jobs))
     return place / 'submit.sh'
 
@@ -88,10 +105,8 @@ def _queued(record: Path) -> list[str]:
     except (OSError, ValueError, KeyError):
         return []
     # squeue fails for a job that the controller has forgotten, so list all jobs and look for these.
-    done = subprocess.run(['squeue', '--noheader', '--format=%A'], capture_output=True, text=True)
+    done = subprocess.run(['squeue', '--noheader', '--format=%A %F'], capture_output=True, text=True)  # jobs and arrays
     there = set(done.stdout.split())
-    arrays = subprocess.run(['squeue', '--noheader', '--format=%F'], capture_output=True, text=True)
-    there |= set(arrays.stdout.split())
     return [job for job in jobs if job in there]
 
 
@@ -125,8 +140,9 @@ def _job(folder: PlanFolder, run: Run, settings: Path) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _header(place: Path, name: str, log: str, options: Sequence[str]) -> list[str]:
-    return [
+def _script(place: Path, name: str, log: str, options: Sequence[str], *lines: str) -> str:
+    """Return a script for sbatch: its options, then the lines."""
+    head = [
         '#!/usr/bin/env bash',
         f'#SBATCH --job-name=mmaffinity_{name}',
         f'#SBATCH --output={shlex.quote(f"{place}/logs/{log}")}',
@@ -134,33 +150,7 @@ def _header(place: Path, name: str, log: str, options: Sequence[str]) -> list[st
         '#SBATCH --requeue',
         *(f'#SBATCH {option}' for option in options),
     ]
-
-
-def _array(place: Path, options: Sequence[str]) -> str:
-    return (
-        '\n'.join(
-            [
-                *_header(place, 'run', '%a.log', options),
-                '# One run of the plan. A preempted job is requeued, and resumes from its newest checkpoint.',
-                f'exec bash {shlex.quote(str(place))}/jobs/"$SLURM_ARRAY_TASK_ID".sh',
-            ]
-        )
-        + '\n'
-    )
-
-
-def _collect(place: Path, collect: Sequence[str], options: Sequence[str]) -> str:
-    return (
-        '\n'.join(
-            [
-                *_header(place, 'report', 'report.log', options),
-                '# Tables, figures and page of all finished runs.',
-                f'cd {shlex.quote(os.getcwd())}',
-                f'exec {command_line(collect, absolute=True)}',
-            ]
-        )
-        + '\n'
-    )
+    return '\n'.join([*head, *lines]) + '\n'
 
 
 def _submission(folder: PlanFolder, place: Path, unfinished: Sequence[tuple[int, Run]], jobs: int | None) -> str:
