@@ -7,7 +7,7 @@ from .protobuf import fields, integers, message, text
 
 # Field numbers of onnx.proto.
 GRAPH, OPSETS, METADATA, TRAINING, FUNCTIONS = 7, 8, 14, 20, 25
-NODE, INITIALIZER, INPUT, OUTPUT, SPARSE = 1, 5, 11, 12, 15
+NODE, INITIALIZER, INPUT, SPARSE = 1, 5, 11, 15
 OP_TYPE, ATTRIBUTE, DOMAIN = 4, 5, 7
 TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 11, 22, 23
 DIMS, EXTERNAL_DATA, DATA_LOCATION = 1, 13, 14
@@ -35,16 +35,12 @@ class Contents:
         graph: bytes of the graph.
         metadata: metadata of the model.
         inputs: shape of each input by name; None for a dimension of variable size.
-        outputs: names of the outputs.
-        opset: version of the standard operators.
         quantized: whether the graph quantises values.
     """
 
     graph: memoryview
     metadata: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
-    outputs: list[str] = field(default_factory=list)
-    opset: int = 0
     quantized: bool = False
 
 
@@ -57,7 +53,6 @@ def inspect(content: bytes) -> Contents:
     """
     contents = None
     metadata: dict[str, str] = {}
-    opset = 0
     for number, value in fields(memoryview(content)):
         if number == GRAPH:
             if contents is not None:
@@ -74,14 +69,13 @@ def inspect(content: bytes) -> Contents:
             versions = integers(parts.get(2, 0))
             if len(versions) != 1:
                 raise ValueError(f'is damaged: {len(versions)} versions of the standard operators')
-            opset = versions[0]
         elif number in (TRAINING, FUNCTIONS):
             raise ValueError(
                 f'contains {"a training graph" if number == TRAINING else "functions"}, which exported models do not'
             )
     if contents is None:
         raise ValueError('contains no graph, so it is not an ONNX model')
-    contents.metadata, contents.opset = metadata, opset
+    contents.metadata = metadata
     return contents
 
 
@@ -97,8 +91,6 @@ def _graph(graph: memoryview) -> Contents:
         elif number == INPUT:
             name, shape = _value_info(message(value))
             contents.inputs[name] = shape
-        elif number == OUTPUT:
-            contents.outputs.append(_value_info(message(value))[0])
     return contents
 
 

@@ -30,7 +30,6 @@ class ModelFile:
         width, height: size in pixels to which slices are resized.
         slice_classes, lesion_classes: names of the classes.
         mask_threshold: lowest probability of a lesion pixel.
-        outputs: names of the graph's outputs.
     """
 
     path: Path
@@ -42,7 +41,6 @@ class ModelFile:
     slice_classes: tuple[str, ...]
     lesion_classes: tuple[str, ...]
     mask_threshold: float
-    outputs: tuple[str, ...]
 
 
 def read_model_file(path: str | Path) -> ModelFile:
@@ -82,7 +80,6 @@ def read_model_file(path: str | Path) -> ModelFile:
         tuple(described['slice_classes']),
         tuple(described['lesion_classes']),
         described['mask_threshold'],
-        tuple(contents.outputs),
     )
 
 

@@ -21,7 +21,8 @@ def check_compressed(data: Any, shape: tuple[int, int], bits: int, run_lengths: 
     Raises:
         ValueError: if they are truncated, of the wrong size, longer than any encoder's output, or of several frames.
     """
-    _check_length(data.PixelData, shape, bits)
+    check_length(len(data.PixelData), shape, bits)
+    _check_fragments(data.PixelData)
     frame = _only_frame(data)
     if run_lengths:
         _check_run_lengths(frame, shape, bits)
@@ -50,16 +51,18 @@ def _only_frame(data: Any) -> bytes:
     return frame
 
 
-def _check_length(raw: bytes, shape: tuple[int, int], bits: int) -> None:
-    """Reject compressed pixel data that no encoder would write (too long, too many fragments), before pydicom parses it.
+def check_length(length: int, shape: tuple[int, int], bits: int) -> None:
+    """Reject compressed pixel data of a slice that is longer than any encoder's output, in bytes."""
+    longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
+    if length > longest:
+        raise ValueError(f'compressed pixel data has {length} bytes, but {shape[0]} x {shape[1]} pixels need at most {longest}')
+
+
+def _check_fragments(raw: bytes) -> None:
+    """Reject more fragments than any encoder would write, before pydicom parses them.
 
     pydicom creates an object per fragment, and an empty fragment takes only 8 bytes (DICOM PS3.5, annex A.4).
     """
-    longest = 2 * shape[0] * shape[1] * max(1, bits // 8) + (1 << 20)
-    if len(raw) > longest:
-        raise ValueError(
-            f'compressed pixel data has {len(raw)} bytes, but {shape[0]} x {shape[1]} pixels need at most {longest}'
-        )
     position = number = 0
     while position + 8 <= len(raw):
         position += 8 + struct.unpack_from('<I', raw, position + 4)[0]

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from mmaffinity.utils.optional import require
 
+from .compressed_pixels import check_length
 from .dicom_reading import transfer_syntax
 from .opening import open_regular
 
@@ -67,12 +68,7 @@ class FrameFile:
                 setattr(data, keyword, list(value) if isinstance(value, tuple) else value)
             except (TypeError, ValueError, OverflowError):
                 data.add_new(keyword, 'LO', str(value))  # of the wrong type; the code that uses it reports this
-        length = sum(self.lengths[first:end])
-        longest = 2 * data.Rows * data.Columns * max(1, int(data.BitsAllocated) // 8) + (1 << 20)
-        if length > longest:
-            raise ValueError(
-                f'its pixel data has {length} bytes, but {data.Rows} x {data.Columns} pixels need at most {longest}'
-            )
+        check_length(sum(self.lengths[first:end]), (data.Rows, data.Columns), int(data.BitsAllocated))
         with open_regular(self.path) as file:
             if stamp_of(file) != self.stamp:
                 raise ValueError('has changed since its header was read: predict it again')

@@ -55,12 +55,11 @@ def test_exported_models_are_accepted(exported, proto):
     assert {node.op_type for node in proto.graph.node} <= OPERATORS
     assert found.slice_classes == ('Normal', 'CP', 'COVID-19') and (found.width, found.height) == (128, 128)
     assert found.content == exported[2].read_bytes()
-    assert inspect(found.content).opset == proto.opset_import[0].version
 
 
 def test_quantised_models_are_accepted(exported_int8):
     found = read_model_file(exported_int8)
-    assert found.description['precision'] == 'int8' and found.outputs[0] == 'boxes' and inspect(found.content).quantized
+    assert found.description['precision'] == 'int8' and inspect(found.content).quantized
 
 
 def test_quantised_model_that_claims_float32_is_rejected(exported_int8, tmp_path):
