@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmaffinity.evaluation.report import load_runs
-from mmaffinity.visualization import draw_confusion_matrix, save_figure
+from mmaffinity.visualization.confusion import draw_confusion_matrix
+from mmaffinity.visualization.saving import save_figure
 
 from .evaluated_model import EvaluatedModel
 from .model_figures import model_affinities, model_evidence, model_lesions, most_confident_slices, typical_lesion_slices

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmaffinity.visualization import draw_affinity
-from mmaffinity.visualization.affinity_maps import AFFINITY_COLORS
+from mmaffinity.visualization.affinity_maps import AFFINITY_COLORS, draw_affinity
 
 
 def panels(figure):

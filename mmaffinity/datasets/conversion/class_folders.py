@@ -43,8 +43,7 @@ def convert_class_folders(
     only one of the lists. Each class is split separately. Unreadable slices are reported, and the others are converted.
 
     Args:
-        root: folder that contains the class folders; :class:`~mmaffinity.datasets.SliceFolderDataset` explains which files are
-            used.
+        root: folder that contains the class folders; :func:`~..folder_listing.list_folder` explains which files are used.
         out: output folder.
         options: which folders are classes.
         splits: how to split the patients.

@@ -10,7 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization import draw_affinity, draw_confusion_matrix, save_figure
+from mmaffinity.visualization.affinity_maps import draw_affinity
+from mmaffinity.visualization.confusion import draw_confusion_matrix
+from mmaffinity.visualization.saving import save_figure
 
 
 @HOOKS.register_module()

@@ -6,7 +6,6 @@ import cv2
 import pytest
 from conversion_helpers import put_smooth_slice
 
-from mmaffinity.datasets import SliceDataset
 from mmaffinity.datasets.conversion import (
     ClassOptions,
     LesionOptions,
@@ -16,7 +15,9 @@ from mmaffinity.datasets.conversion import (
     convert_class_folders,
     convert_image_pairs,
 )
-from mmaffinity.datasets.verification import Near, verify_config
+from mmaffinity.datasets.slice_dataset import SliceDataset
+from mmaffinity.datasets.verification import verify_config
+from mmaffinity.datasets.verification.near import Near
 from mmaffinity.utils.config import load_config
 
 PARTS = ('train', 'val', 'test')
