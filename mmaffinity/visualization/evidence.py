@@ -96,8 +96,9 @@ def draw_evidence(
 
 
 def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    places = [np.array(ranks) - 1 for ranks in ranks_by_box(boxes)]
-    names = [f'#{rank_text(own + 1)}' for own in places]
+    groups = ranks_by_box(boxes)
+    names = [f'#{rank_text(ranks)}' for ranks in groups]
+    places = [np.array(ranks) - 1 for ranks in groups]
     return boxes[[own[0] for own in places]], np.stack([contributions[own].sum(0) for own in places]), names
 
 
