@@ -13,7 +13,8 @@ from mmengine.logging import MMLogger
 from mmaffinity.structures import SEGMENTATION
 from mmaffinity.utils.wording import plural
 
-from ..functional import image_average_precision, mask_iou, summarize_average_precision
+from ..functional.average_precision import image_average_precision, summarize_average_precision
+from ..functional.mask_overlap import mask_iou
 from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
 

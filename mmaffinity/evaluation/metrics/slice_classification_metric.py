@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmaffinity.utils.files import whole_file
 from mmaffinity.utils.wording import plural
 
-from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report
+from ..functional.classification import ClassificationReport, classification_report, confusion_matrix, format_report
 from .lesion_samples import image_name, to_numpy
 
 

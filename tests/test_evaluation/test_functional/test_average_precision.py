@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from mmaffinity.evaluation.functional import (
+from mmaffinity.evaluation.functional.average_precision import (
     IOU_THRESHOLDS,
     image_average_precision,
-    mask_iou,
     summarize_average_precision,
 )
+from mmaffinity.evaluation.functional.mask_overlap import mask_iou
 from mmaffinity.utils.run_lengths import encode_masks
 
 
