@@ -6,7 +6,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from mmaffinity.evaluation import LesionCocoMetric
+from mmaffinity.evaluation.metrics import LesionCocoMetric
 from mmaffinity.structures import SEGMENTATION, SliceDataSample
 
 SIZE = (160, 120)

@@ -170,7 +170,7 @@ def browser():
 def tiny_phantom(tmp_path_factory) -> Path:
     """A phantom of few small slices in both raw layouts, converted: `cncb_ncov/` and `ictcf/`."""
     from mmaffinity.datasets.conversion import convert_cncb_ncov, convert_ictcf
-    from mmaffinity.datasets.phantom import write_phantom
+    from mmaffinity.datasets.phantom.writer import write_phantom
 
     root = tmp_path_factory.mktemp('phantom') / 'phantom'
     write_phantom(

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from mmaffinity.datasets.phantom import LISTS
+from mmaffinity.datasets.phantom.plan import LISTS
 
 # The fewest slices with which every list of both hospitals contains each class.
 FEW = dict(

@@ -19,7 +19,7 @@ from model_helpers import NARROW
 
 from mmaffinity.apis import inferencer, prediction, testing, training, verification_page  # noqa: F401  (as above)
 from mmaffinity.checkpoints import load_checkpoint
-from mmaffinity.evaluation import SliceClassificationMetric
+from mmaffinity.evaluation.metrics import SliceClassificationMetric
 from mmaffinity.scans.image_scan import ImageScan
 from mmaffinity.scans.journal import Journal
 from mmaffinity.utils.config import load_config

@@ -26,9 +26,10 @@ from mmengine.registry import init_default_scope
 import mmaffinity  # noqa: F401  (registers the modules)
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.checkpoints.untrusted import load_untrusted_checkpoint
-from mmaffinity.datasets import LesionDataset, SliceDataset
 from mmaffinity.datasets.conversion.coco import annotate_mask
 from mmaffinity.datasets.label_masks import read_lesion_mask
+from mmaffinity.datasets.lesion_dataset import LesionDataset
+from mmaffinity.datasets.slice_dataset import SliceDataset
 from mmaffinity.scans import Problem, ReadOptions, find_scans
 from mmaffinity.utils.cli import ConfigOptions
 from mmaffinity.utils.config import load_config

@@ -63,7 +63,7 @@ class SlicePrediction:
 
     def overlay(self, score_thr: float = 0.5, show_rois: bool = False) -> np.ndarray:
         """Draw the slice and its lesions with a score of at least ``score_thr``, RGB uint8; see :func:`draw_overlay`."""
-        from mmaffinity.visualization import draw_overlay
+        from mmaffinity.visualization.overlays import draw_overlay
 
         return draw_overlay(
             self.slice.grey if self.slice.color is None else self.slice.color[..., ::-1],

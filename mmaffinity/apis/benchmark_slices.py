@@ -8,7 +8,8 @@ import torch
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import BaseDataElement, InstanceData
 
-from mmaffinity.datasets.phantom import draw_slice, make_patient
+from mmaffinity.datasets.phantom.patient import make_patient
+from mmaffinity.datasets.phantom.slices import draw_slice
 from mmaffinity.structures import SEGMENTATION, SliceDataSample
 
 COVID_19 = 2  # a phantom of this class has several lesions

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmaffinity.datasets.verification import record_of
+from mmaffinity.datasets.verification.fingerprints import record_of
 from mmaffinity.utils.config import config_name
 from mmaffinity.utils.files import write_json_atomic
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmaffinity.evaluation.report import load_runs
-from mmaffinity.visualization import draw_confusion_matrix
+from mmaffinity.visualization.confusion import draw_confusion_matrix
 from mmaffinity.visualization.saving import FIGURE_FORMATS, save_figure
 
 from .evaluated_model import EvaluatedModel

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mmaffinity.evaluation.report.runs import path_of
 from mmaffinity.models.cls_heads import roi_evidence
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization import draw_affinity
+from mmaffinity.visualization.affinity_maps import draw_affinity
 from mmaffinity.visualization.evidence import draw_evidence
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
 from mmaffinity.visualization.sample_arrays import sample_name, to_array, true_lesions

@@ -139,7 +139,7 @@ class ScanWriter:
         record = result.record(self.score_thr)
         if self.overlays == 'all' or (self.overlays == 'lesions' and record.lesions):
             picture = self.out.path(folder, OVERLAYS_FOLDER, picture_name(record))
-            from mmaffinity.visualization import save_image  # loads matplotlib
+            from mmaffinity.visualization.saving import save_image  # loads matplotlib
 
             save_image(result.overlay(self.score_thr, self.show_rois), picture)
         if self.pages is not None:

@@ -7,8 +7,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmaffinity.datasets import check_sources
 from mmaffinity.datasets.parallel import Progress
+from mmaffinity.datasets.sources import check_sources
 from mmaffinity.datasets.training_statistics import read_statistics, statistics_file, training_statistics
 from mmaffinity.utils.config import check_data, own_config
 from mmaffinity.utils.files import write_json_atomic

@@ -8,8 +8,8 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmaffinity.checkpoints.model import without_pretrained
-from mmaffinity.datasets import check_sources
-from mmaffinity.datasets.verification import record_of
+from mmaffinity.datasets.sources import check_sources
+from mmaffinity.datasets.verification.fingerprints import record_of
 from mmaffinity.engine import PagePicturesHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures

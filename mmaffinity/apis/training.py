@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmaffinity.checkpoints.model import without_pretrained
-from mmaffinity.datasets import check_sources
+from mmaffinity.datasets.sources import check_sources
 from mmaffinity.engine import UnreadableSlicesHook, computes_bfloat16, join_processes, missing_guards
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import check_writable, plain_failures

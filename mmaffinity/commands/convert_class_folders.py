@@ -7,7 +7,7 @@ Example:
 import argparse
 
 from mmaffinity.commands.data_arguments import add_result_arguments, add_unit_arguments, result_options, unit_options
-from mmaffinity.datasets.conversion import ClassOptions, ConversionSummary, convert_class_folders
+from mmaffinity.datasets.conversion import ConversionSummary, convert_class_folders
 from mmaffinity_cli import load
 
 
@@ -25,5 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def convert(args: argparse.Namespace) -> ConversionSummary:
     load('mmaffinity.datasets.slice_folder_dataset')  # the only data set of a converter that needs torch and MMDetection
-    options, units = ClassOptions(args.classes), unit_options(args)
-    return convert_class_folders(args.root, args.out, options, units=units, copy=args.copy, **result_options(args))
+    units = unit_options(args)
+    return convert_class_folders(args.root, args.out, args.classes, units=units, copy=args.copy, **result_options(args))

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
 from mmaffinity.datasets.conversion.units import GROUPING
-from mmaffinity.datasets.verification import Near
+from mmaffinity.datasets.verification.near import Near
 from mmaffinity.utils.console import NamedProgress
 
 from .arguments import add_reading_arguments

@@ -8,7 +8,8 @@ The phantom replaces data that may not be redistributed; it is never a source of
 import argparse
 from dataclasses import fields
 
-from mmaffinity.datasets.phantom import PhantomSettings, write_phantom
+from mmaffinity.datasets.phantom.plan import PhantomSettings
+from mmaffinity.datasets.phantom.writer import write_phantom
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.wording import plural
 

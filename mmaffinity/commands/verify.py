@@ -10,7 +10,8 @@ import sys
 
 from mmaffinity.commands.arguments import add_config
 from mmaffinity.commands.data_arguments import add_near_arguments, near_options
-from mmaffinity.datasets.verification import CHECKS, Near
+from mmaffinity.datasets.verification.findings import CHECKS
+from mmaffinity.datasets.verification.near import Near
 from mmaffinity.utils.console import ProgressLine
 
 

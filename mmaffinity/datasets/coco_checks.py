@@ -7,6 +7,9 @@ allocate gigabytes of memory.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from pycocotools import mask as coco_mask
+
 from mmaffinity.utils.decoding import MAX_PIXELS
 
 from .mask_extent import MaskExtent, are_numbers, mask_extent
@@ -123,9 +126,7 @@ def _is_far(box: Sequence[float], other: Sequence[float]) -> bool:
     """Return whether the IoU of two boxes (x, y, width, height) is below 0.5, apart from differences in pixel counting."""
     if all(abs(one - two) <= COUNTING for one, two in zip(box, other)):
         return False
-    width, height = (min(box[at] + box[at + 2], other[at] + other[at + 2]) - max(box[at], other[at]) for at in (0, 1))
-    shared = max(width, 0) * max(height, 0)
-    return shared < 0.5 * (box[2] * box[3] + other[2] * other[3] - shared)
+    return float(coco_mask.iou(np.array([box], np.float64), np.array([other], np.float64), [0])[0, 0]) < 0.5
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import mmaffinity.framework  # noqa: F401  (first: MMDetection with operations in torch)
@@ -16,17 +16,16 @@ from mmaffinity.structures import SEGMENTATION
 from mmaffinity.utils.garbage import collection_paused
 from mmaffinity.utils.wording import first_few
 
-from .annotation_file import LESIONS, check_annotation_file, image_prefix, load_annotation_file, portable_name
+from .annotation_file import LESIONS, image_prefix, load_annotation_file, portable_name
 from .coco_checks import is_used, read_annotation, read_image, read_reference
-from .folds import Folds
-from .unreadable import UnreadablePolicy
+from .listed_dataset import ListedDataset
 
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 _ANNOTATION_KEYS = ('id', 'image_id', 'category_id')
 
 
 @DATASETS.register_module()
-class LesionDataset(UnreadablePolicy, CocoDataset):
+class LesionDataset(ListedDataset, CocoDataset):
     """Lesion slices from a COCO file, with the patient and scan of each slice if the file has them.
 
     Differences from MMDetection's class:
@@ -46,12 +45,8 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
         data_prefix: ``img``: folder to which the file's image names are relative, itself relative to ``data_root``.
         filter_cfg: ``filter_empty_gt=True`` drops slices without lesions, ``min_size`` those whose shorter side has fewer
             pixels; neither applies in test mode.
-        folds: number of folds for cross-validation by patient; None means all slices. In test mode the data set is fold
-            ``fold``, otherwise all other folds; see :class:`~.folds.Folds`.
-        fold: the fold to test on, 0 to folds - 1.
-        fold_lists: paths of all lists whose patients are split together; None means only this one.
-        **kwargs: as for :class:`mmdet.datasets.BaseDetDataset`, and ``on_unreadable`` ('stop' or 'skip') of
-            :class:`UnreadablePolicy`.
+        **kwargs: as for :class:`mmdet.datasets.BaseDetDataset`, and ``folds``, ``fold``, ``fold_lists`` and ``on_unreadable``
+            of :class:`ListedDataset`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
@@ -60,32 +55,16 @@ class LesionDataset(UnreadablePolicy, CocoDataset):
 
     METAINFO = {'classes': ('lesion',), 'palette': [(220, 20, 60)]}
     task = SEGMENTATION
+    list_kind = LESIONS
 
     def __init__(
         self,
         ann_file: str = '',
         data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
         filter_cfg: dict | None = None,
-        folds: int | None = None,
-        fold: int = 0,
-        fold_lists: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._folds = None if folds is None else Folds(folds, fold, fold_lists)
         super().__init__(ann_file=ann_file, data_prefix=image_prefix(data_prefix, 'img'), filter_cfg=filter_cfg, **kwargs)
-
-    @property
-    def source(self) -> str:
-        """Name of the slice list in error messages."""
-        return self.ann_file
-
-    def check_source(self) -> None:
-        """Check that the annotation file exists.
-
-        Raises:
-            FileNotFoundError: if it does not.
-        """
-        check_annotation_file(self.ann_file, self.data_root, LESIONS)
 
     def check_classes(self) -> None:
         """Check that the file's categories are the classes.

@@ -78,18 +78,10 @@ class MultiTaskDataset(ConcatDataset):
             _ = self.metainfo  # raises if parts differ, which may only be known once they are loaded
 
     @force_full_init
-    def task_ranges(self) -> dict[str, list[range]]:
-        """Return the index ranges of each task's parts, in the order of the parts."""
-        ranges, start = defaultdict(list), 0
-        for part, stop in zip(self.datasets, self.cumulative_sizes):
-            ranges[part.task].append(range(start, stop))
-            start = stop
-        return dict(ranges)
-
     def task_indices(self, task: str) -> np.ndarray:
         """Return the indices of all samples of a task, shape (n,), int64; empty if it has none."""
-        ranges = self.task_ranges().get(task, [])
-        return np.concatenate([np.empty(0, np.int64), *(np.arange(part.start, part.stop) for part in ranges)])
+        tasks = np.repeat([part.task for part in self.datasets], [len(part) for part in self.datasets])
+        return np.flatnonzero(tasks == task)
 
 
 def _equal(a: Any, b: Any) -> bool:

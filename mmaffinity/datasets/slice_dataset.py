@@ -11,13 +11,12 @@ from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.references import refuse_references
 from mmaffinity.utils.wording import plural
 
-from .annotation_file import SLICES, check_annotation_file, image_prefix, load_annotation_file, portable_name
-from .folds import Folds
-from .unreadable import UnreadablePolicy
+from .annotation_file import SLICES, image_prefix, load_annotation_file, portable_name
+from .listed_dataset import ListedDataset
 
 
 @DATASETS.register_module()
-class SliceDataset(UnreadablePolicy):
+class SliceDataset(ListedDataset):
     """A list of labelled slices.
 
     The annotation file is JSON::
@@ -37,14 +36,10 @@ class SliceDataset(UnreadablePolicy):
         slice_classes: names of the classes by label. None takes those of the file; if both are given, they must be equal.
         samples_per_class: number of slices to draw from each class without replacement. None means all.
         seed: seed of that draw; the same seed and file give the same slices, in the file's order.
-        folds: number of folds for cross-validation by patient; None means all slices. In test mode the data set is fold
-            ``fold``, otherwise all other folds; see :class:`~.folds.Folds`.
-        fold: the fold to test on, 0 to folds - 1.
-        fold_lists: paths of all lists whose patients are split together; None means only this one.
         data_prefix: ``img``: folder to which the file's image names are relative, itself relative to ``data_root``.
         metainfo: meta information, see :class:`mmengine.dataset.BaseDataset`.
-        **kwargs: as for :class:`mmengine.dataset.BaseDataset`, and ``on_unreadable`` ('stop' or 'skip') of
-            :class:`UnreadablePolicy`.
+        **kwargs: as for :class:`mmengine.dataset.BaseDataset`, and ``folds``, ``fold``, ``fold_lists`` and ``on_unreadable``
+            of :class:`ListedDataset`.
 
     Raises:
         FileNotFoundError: if the annotation file is missing.
@@ -52,6 +47,7 @@ class SliceDataset(UnreadablePolicy):
     """
 
     task = CLASSIFICATION
+    list_kind = SLICES
 
     def __init__(
         self,
@@ -59,16 +55,12 @@ class SliceDataset(UnreadablePolicy):
         slice_classes: Sequence[str] | None = None,
         samples_per_class: int | None = None,
         seed: int = 0,
-        folds: int | None = None,
-        fold: int = 0,
-        fold_lists: Sequence[str] | None = None,
         data_prefix: dict = dict(img=''),  # noqa: B006, as in BaseDataset, which copies it
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         if samples_per_class is not None and samples_per_class < 1:
             raise ValueError(f'samples_per_class={samples_per_class} must be positive, or None for all slices')
-        self._folds = None if folds is None else Folds(folds, fold, fold_lists)
         refuse_references(slice_classes=slice_classes)
         metainfo = dict(metainfo or {})
         if slice_classes is not None:
@@ -79,14 +71,6 @@ class SliceDataset(UnreadablePolicy):
         self.seed = seed
         data_prefix = image_prefix(data_prefix, 'img_path')
         super().__init__(ann_file=ann_file, data_prefix=data_prefix, metainfo=metainfo, **kwargs)
-
-    def check_source(self) -> None:
-        """Check that the list exists.
-
-        Raises:
-            FileNotFoundError: if it does not.
-        """
-        check_annotation_file(self.ann_file, self.data_root, SLICES)
 
     def check_classes(self) -> None:
         """Read the classes from the list, and check that they match the config.
@@ -146,11 +130,6 @@ class SliceDataset(UnreadablePolicy):
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the label of a slice as a list, as required by MMDetection's class-balancing wrapper."""
         return [self.get_data_info(idx)['gt_slice_label']]
-
-    @property
-    def source(self) -> str:
-        """Name of the slice list in error messages."""
-        return self.ann_file
 
     def _read_rows(self) -> list[dict]:
         content = load_annotation_file(self.ann_file, self.data_root, SLICES)

@@ -271,7 +271,7 @@ def _guess_kind(content: bytes) -> str:
 
 
 def array_to_grey(img: np.ndarray, max_value: int | None = None, channel_order: str = 'bgr') -> np.ndarray:
-    """Convert an array to a grayscale slice; :class:`~mmaffinity.datasets.LoadCTSliceFromArray` lists the accepted forms.
+    """Convert an array to a grayscale slice; the transform ``LoadCTSliceFromArray`` lists the accepted forms.
 
     Args:
         img: the array.

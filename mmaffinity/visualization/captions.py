@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import cv2
 import numpy as np
@@ -83,7 +82,9 @@ class _Flow:
 
     def text(self, text: str, font: ImageFont.FreeTypeFont, color: Color = INK) -> None:
         text = fit_text(text, font, self.room)
-        spot = self.place(font.getlength(text))
+        self.write(self.place(font.getlength(text)), text, font, color)
+
+    def write(self, spot: tuple[int, int], text: str, font: ImageFont.FreeTypeFont, color: Color = INK) -> None:
         self.strokes.append(lambda pen: pen.text(spot, text, font=font, fill=color))
 
 
@@ -113,15 +114,14 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
         text = fit_text(text, small, flow.room - int(2.6 * size))
         x, y = flow.place(2.6 * size + small.getlength(text))
         flow.tiles.append((x, y, kind))
-        flow.strokes.append(partial(_write, spot=(x + int(2.6 * size), y), text=text, font=small))
+        flow.write((x + int(2.6 * size), y), text, small)
     flow.next_row()
     for note in caption.notes:
         flow.text(note, small)
     flow.next_row()
     room = flow.room - small.getlength(SHORT_NOTICE) - 2 * size
     flow.text(fit_text(caption.name, small, max(room, size)), small, FAINT)
-    spot = (width - flow.margin - int(small.getlength(SHORT_NOTICE)), flow.y)
-    flow.strokes.append(lambda pen: pen.text(spot, SHORT_NOTICE, font=small, fill=FAINT))
+    flow.write((width - flow.margin - int(small.getlength(SHORT_NOTICE)), flow.y), SHORT_NOTICE, small, FAINT)
 
     canvas = Image.new('RGB', (width, flow.y + flow.row_height + flow.margin // 4), PAPER)
     pen = ImageDraw.Draw(canvas)
@@ -131,10 +131,6 @@ def draw_caption(caption: Caption, width: int) -> np.ndarray:
     for x, y, kind in flow.tiles:
         _draw_tile(strip[y : y + int(1.25 * size), x : x + int(2.1 * size)], kind)
     return strip
-
-
-def _write(pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, font: ImageFont.FreeTypeFont) -> None:
-    pen.text(spot, text, font=font, fill=INK)
 
 
 def _probability_cell(flow: _Flow, name: str, probability: float, font: ImageFont.FreeTypeFont, size: int) -> None:

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from mmaffinity.utils.provenance import SHORT_NOTICE
 
 from .overlays import to_rgb
+from .sample_arrays import rank_text, ranks_by_box
 
 FOR, AGAINST = '#e8a94a', '#386cb8'
 MAX_BARS = 12
@@ -95,12 +96,10 @@ def draw_evidence(
 
 
 def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    groups: dict[bytes, list[int]] = {}
-    for index, box in enumerate(boxes):
-        groups.setdefault(box.tobytes(), []).append(index)
-    names = [f'#{own[0] + 1}' + (f'\u2013{own[-1] + 1}' if len(own) > 1 else '') for own in groups.values()]
-    first = [own[0] for own in groups.values()]
-    return boxes[first], np.stack([contributions[own].sum(0) for own in groups.values()]), names
+    groups = ranks_by_box(boxes)
+    names = [f'#{rank_text(ranks)}' for ranks in groups]
+    places = [np.array(ranks) - 1 for ranks in groups]
+    return boxes[[own[0] for own in places]], np.stack([contributions[own].sum(0) for own in places]), names
 
 
 def _draw_boxes(axis: Any, boxes: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> None:

@@ -7,14 +7,13 @@ from matplotlib.figure import Figure
 LABELS = {'slices': 'slices per batch', 'objects': 'objects per slice', 'rois': 'RoIs, beta', 'affinities': 'affinities, C*'}
 
 
-def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str = '') -> Figure:
+def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Draw one panel per quantity, with the measured times and a straight line through the first and last.
 
     If growth is faster than linear, the points in between are below the line.
 
     Args:
         measured: (values, seconds) by name of the quantity.
-        title: title of the figure.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -45,6 +44,4 @@ def draw_growth(measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     for axis in axes[len(measured) :]:
         axis.set_axis_off()
     axes[0].legend(loc='upper left', fontsize=8, frameon=False)
-    if title:
-        figure.suptitle(title, fontsize=10)
     return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmaffinity.utils.provenance import SHORT_NOTICE
+from mmaffinity.utils.wording import plural
 
 from .overlays import to_rgb
 
@@ -110,4 +111,4 @@ def _outlines(axis: Any, masks: np.ndarray, color: str, style: str) -> None:
 
 
 def _count(num: int) -> str:
-    return 'no lesion' if not num else f'{num} lesion' + ('s' if num > 1 else '')
+    return plural(num, 'lesion') if num else 'no lesion'

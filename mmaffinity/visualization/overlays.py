@@ -24,6 +24,7 @@ from .drawing import (
 from .sample_arrays import (
     Lesions,
     predicted_lesions,
+    rank_text,
     ranked_rois,
     sample_name,
     slice_probabilities,
@@ -114,7 +115,7 @@ def draw_overlay(
         corners = box_corners(box, scale, size)
         draw_dashes(picture, rectangle_points(corners), ROI_COLOR, 1, dash=2, gap=4)
     for box, ranks, weight in rois:
-        text = f'#{_rank_text(ranks)}' + ('' if weight is None else f' {weight:+.2f}'.replace('-', '\u2212'))
+        text = f'#{rank_text(ranks)}' + ('' if weight is None else f' {weight:+.2f}'.replace('-', '\u2212'))
         labels.add(text, box_corners(box, scale, size), ROI_COLOR)
     if rois:
         weighted = rois[0][2] is not None
@@ -226,17 +227,6 @@ def _count(num_shown: int, num_confident: int, num_predicted: int, score_thr: fl
         return 'predicted lesions: none'
     text = f'predicted lesions with score \u2265 {score_thr:g}: {num_confident or "none"} of {num_predicted}'
     return text if num_shown == num_confident else f'{text} (drawn: the best {num_shown})'
-
-
-def _rank_text(ranks: Sequence[int]) -> str:
-    """Format ranks, abbreviating consecutive ones to the first and last."""
-    runs: list[list[int]] = []
-    for rank in ranks:
-        if runs and rank == runs[-1][1] + 1:
-            runs[-1][1] = rank
-        else:
-            runs.append([rank, rank])
-    return ','.join(str(first) if first == last else f'{first}\u2013{last}' for first, last in runs)
 
 
 def _stack(picture: np.ndarray, caption: Caption) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Contents of a data sample as NumPy arrays for drawing, checked against the slice."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -159,10 +160,26 @@ def ranked_rois(sample: Any) -> list[tuple[np.ndarray, list[int], float | None]]
         return []
     boxes = to_array(prediction.roi_boxes).reshape(-1, 4)
     weights = to_array(prediction.roi_weights).reshape(-1) if 'roi_weights' in prediction else None
-    rois: dict[bytes, tuple[np.ndarray, list[int]]] = {}
-    for rank, box in enumerate(boxes, 1):
-        rois.setdefault(box.tobytes(), (box, []))[1].append(rank)
     return [
-        (box, ranks, None if weights is None else float(sum(weights[rank - 1] for rank in ranks)))
-        for box, ranks in rois.values()
+        (boxes[ranks[0] - 1], ranks, None if weights is None else float(sum(weights[rank - 1] for rank in ranks)))
+        for ranks in ranks_by_box(boxes)
     ]
+
+
+def ranks_by_box(boxes: np.ndarray) -> list[list[int]]:
+    """Return the ranks, from 1, of each distinct box of ranked RoIs."""
+    ranks: dict[bytes, list[int]] = {}
+    for rank, box in enumerate(boxes, 1):
+        ranks.setdefault(box.tobytes(), []).append(rank)
+    return list(ranks.values())
+
+
+def rank_text(ranks: Sequence[int]) -> str:
+    """Format ranks, abbreviating consecutive ones to the first and last."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    return ','.join(str(first) if first == last else f'{first}\u2013{last}' for first, last in runs)

@@ -50,10 +50,7 @@ def save_image(image: np.ndarray, path: str | Path) -> Path:
         raise ValueError(f'images are written as PNG, but the name is {path}: use the extension .png')
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f'an image to save must be RGB uint8 of shape (H, W, 3), not {image.dtype} of shape {image.shape}')
-    done, encoded = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))
-    if not done:
-        raise ValueError(f'the image of shape {image.shape} for {path} could not be encoded as PNG')
-    return write_atomically(path, encoded.tobytes())
+    return write_atomically(path, cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes())
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:

@@ -13,7 +13,7 @@ from scan_helpers import chest, write_images, write_series
 
 from mmaffinity.apis import prediction_pages
 from mmaffinity.apis.prediction import predict_to_folder
-from mmaffinity.visualization.pages import encode_pixels
+from mmaffinity.visualization.pages.pixels import encode_pixels
 from mmaffinity.visualization.pages.scan_page import scan_page
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'

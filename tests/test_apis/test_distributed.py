@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from run_helpers import differences, run_pair, run_state, small_config
 
 from mmaffinity.apis import test_model as evaluate_model
-from mmaffinity.datasets import AlternatingBatchSampler, AlternatingSampler
+from mmaffinity.datasets.samplers import AlternatingBatchSampler, AlternatingSampler
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]

@@ -3,7 +3,8 @@
 import shutil
 
 from mmaffinity.apis.tested_lists import find_tested_lists
-from mmaffinity.datasets import MultiTaskDataset, SliceDataset
+from mmaffinity.datasets.multi_task_dataset import MultiTaskDataset
+from mmaffinity.datasets.slice_dataset import SliceDataset
 from mmaffinity.utils.provenance import fingerprint
 
 

@@ -7,7 +7,7 @@ import pytest
 from mmaffinity.commands import data_arguments as shared
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions
 from mmaffinity.datasets.conversion.units import GROUPING
-from mmaffinity.datasets.verification import Near
+from mmaffinity.datasets.verification.near import Near
 
 
 def parse(add, *words):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from phantom_helpers import FEW
 
-from mmaffinity.datasets.phantom import write_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 
 SMALL = dict(FEW, seed=3, size=96, slices_per_patient=1)
 

@@ -6,7 +6,8 @@ from itertools import combinations
 
 import pytest
 
-from mmaffinity.datasets import LesionDataset, SliceDataset
+from mmaffinity.datasets.lesion_dataset import LesionDataset
+from mmaffinity.datasets.slice_dataset import SliceDataset
 from mmaffinity.datasets.verification import verify_config
 from mmaffinity.utils.config import load_config
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mmaffinity.datasets import check_sources
+from mmaffinity.datasets.sources import check_sources
 from mmaffinity.utils.config import load_config
 
 

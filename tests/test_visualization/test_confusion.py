@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmaffinity.visualization import draw_confusion_matrix
+from mmaffinity.visualization.confusion import draw_confusion_matrix
 
 # The Single-Shot Model's published counts.
 MATRIX = np.array([[9322, 123, 5], [174, 7139, 82], [27, 277, 4042]])

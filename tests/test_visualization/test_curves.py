@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.curves import draw_training_curves
+from mmaffinity.visualization.saving import save_figure
 
 
 def test_losses_and_scores_are_named_and_differ_without_colour(tmp_path):

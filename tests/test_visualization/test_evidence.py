@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.evidence import draw_evidence
+from mmaffinity.visualization.saving import save_figure
 
 BOXES = np.array([[2.0, 2.0, 30.0, 30.0], [2.0, 2.0, 30.0, 30.0], [40.0, 40.0, 60.0, 60.0]])
 GIVEN = np.array([[1.0, -1.0], [2.0, -1.0], [-1.0, 0.0]])

@@ -9,7 +9,7 @@ MEASURED = {'slices': ([1, 2, 4], [0.1, 0.2, 0.41]), 'objects': ([1, 100], [0.1,
 
 
 def test_panels_show_the_measurements(tmp_path):
-    figure = draw_growth(MEASURED, 'two cores')
+    figure = draw_growth(MEASURED)
     panels = [axis for axis in figure.axes if axis.has_data()]
     assert [axis.get_xlabel() for axis in panels] == [LABELS[name] for name in MEASURED]
     for axis, (values, seconds) in zip(panels, MEASURED.values()):

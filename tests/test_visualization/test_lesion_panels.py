@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.lesion_panels import LesionPanel, draw_lesion_panels
+from mmaffinity.visualization.saving import save_figure
 
 IMAGE = np.full((32, 40), 100, np.uint8)
 

@@ -7,9 +7,8 @@ from mmdet.structures.mask import BitmapMasks
 from pycocotools import mask as coco_masks
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization import draw_overlay, picture_scale
 from mmaffinity.visualization.drawing import LESION_COLORS, ROI_COLOR, TRUTH_COLOR
-from mmaffinity.visualization.overlays import MIN_CAPTION_WIDTH, to_rgb
+from mmaffinity.visualization.overlays import MIN_CAPTION_WIDTH, draw_overlay, picture_scale, to_rgb
 
 CLASSES = ('Normal', 'CP', 'COVID-19')
 GREY = 90

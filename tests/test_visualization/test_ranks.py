@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.ranks import draw_ranks
+from mmaffinity.visualization.saving import save_figure
 
 CRITERIA = {'mAP': {'a': 0.4, 'b': 0.5, 'c': 0.3}, 'F1': {'a': 0.9, 'b': 0.8, 'c': 0.8, 'd': 0.99}}
 

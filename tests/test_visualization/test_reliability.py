@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmaffinity.visualization import save_figure
 from mmaffinity.visualization.reliability import draw_reliability
+from mmaffinity.visualization.saving import save_figure
 
 PANEL = ('model', np.array([0, 3]), np.array([np.nan, 0.8]), np.array([np.nan, 1.0]), 0.2)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmaffinity.visualization import save_figure, save_image, write_atomically
+from mmaffinity.visualization.saving import save_figure, save_image, write_atomically
 
 
 def test_image_round_trips(tmp_path):

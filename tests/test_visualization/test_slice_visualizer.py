@@ -11,7 +11,7 @@ from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
 
 import mmaffinity  # noqa: F401
-from mmaffinity.visualization import draw_overlay
+from mmaffinity.visualization.overlays import draw_overlay
 
 META = dict(classes=('lesion',), slice_classes=('Normal', 'CP', 'COVID-19'))
 

@@ -1,6 +1,6 @@
 """Converters of raw downloads and published lists to COCO JSON and slice lists."""
 
-from .class_folders import ClassOptions, convert_class_folders
+from .class_folders import convert_class_folders
 from .cncb_ncov import convert_cncb_ncov
 from .covid_ct_md import CtMdOptions, convert_covid_ct_md
 from .covidx_ct import convert_covidx_ct
@@ -14,7 +14,6 @@ from .tables import PatientTable
 from .units import UnitOptions
 
 __all__ = [
-    'ClassOptions',
     'ConversionSummary',
     'CtMdOptions',
     'LesionOptions',

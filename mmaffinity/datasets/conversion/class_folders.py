@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,10 @@ from .summary import ConversionSummary
 from .units import Unit, UnitOptions, find_units
 
 
-@dataclass(frozen=True)
-class ClassOptions:
-    """Which folders are classes.
-
-    Attributes:
-        classes: names of the folders in the order of the labels; None takes all, sorted by name.
-    """
-
-    classes: Sequence[str] | None = None
-
-
 def convert_class_folders(
     root: PathLike,
     out: PathLike,
-    options: ClassOptions | None = None,
+    classes: Sequence[str] | None = None,
     splits: SplitOptions | None = None,
     units: UnitOptions | None = None,
     copy: bool = False,
@@ -43,10 +32,9 @@ def convert_class_folders(
     only one of the lists. Each class is split separately. Unreadable slices are reported, and the others are converted.
 
     Args:
-        root: folder that contains the class folders; :class:`~mmaffinity.datasets.SliceFolderDataset` explains which files are
-            used.
+        root: folder that contains the class folders; :func:`~..folder_listing.list_folder` explains which files are used.
         out: output folder.
-        options: which folders are classes.
+        classes: names of the class folders in the order of the labels; None takes all, sorted by name.
         splits: how to split the patients.
         units: how to identify patients. Names of slices are relative to ``root``, with forward slashes.
         copy: copy the slices instead of linking to their folder.
@@ -63,10 +51,10 @@ def convert_class_folders(
     from ..slice_folder_dataset import SliceFolderDataset  # unlike the other converters, it requires torch and MMDetection
 
     root = Path(root).resolve()
-    options, units = options or ClassOptions(), units or UnitOptions()
+    options, units = dict(classes=classes), units or UnitOptions()
     folder = ResultFolder('class folders', out, splits, **result)
     folder.refuse_inside(root)
-    classes = tuple(options.classes or _folders(root))
+    classes = tuple(classes or _folders(root))
     dataset = SliceFolderDataset(str(root), classes, pipeline=[], serialize_data=False)
     folder.summary.warnings += dataset.unused  # already logged
     labels = {info['img_id']: info['gt_slice_label'] for info in map(dataset.get_data_info, range(len(dataset)))}
@@ -83,11 +71,8 @@ def convert_class_folders(
         rows = [_row(name, labels[name], unit) for name, unit in found.items()]
         strata = _strata(labels, found, classes, folder.summary)
         number = plural(len(labels), 'slice')
-
-        def place() -> None:
-            folder.place_slices(SLICES, root, found, copy)
-
-        return folder.write_slice_lists(rows, strata, classes, root.name, number, options, place, units=asdict(units))
+        folder.place_slices(SLICES, root, found, copy)
+        return folder.write_slice_lists(rows, strata, classes, root.name, number, options=options, units=asdict(units))
 
 
 def _folders(root: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,8 @@ def convert_covid_ct_md(
         rows = [row for patient in good for row in patient.rows]
         classes = {patient.name: CNCB_CLASSES[patient.label] for patient in good if patient.rows}
         found = plural(len(patients), 'patient')
-        return folder.write_slice_lists(rows, classes, CNCB_CLASSES, labels.name, found, options, labels=labels.name)
+        record = dict(options=asdict(options), labels=labels.name)
+        return folder.write_slice_lists(rows, classes, CNCB_CLASSES, labels.name, found, **record)
 
 
 def _class_folders(root: Path, summary: ConversionSummary) -> dict[int, Path]:

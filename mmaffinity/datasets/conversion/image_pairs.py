@@ -88,12 +88,9 @@ def convert_image_pairs(
                 shape = facts.height, facts.width
                 slices.append(AnnotatedSlice(name, shape, unit.patient, None, lesions.annotations, unit.group))
         info = dict(description='lesions of slices with masks', source=images.name)
+        folder.place_slices(FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
         record = dict(units=asdict(units), pair_pattern=pair_pattern)
-
-        def place() -> None:
-            folder.place_slices(FOLDER, images, [slice_.image.removeprefix(f'{FOLDER}/') for slice_ in slices], copy)
-
-        return folder.write_lesion_lists(slices, small, info, masks, options, place, **record)
+        return folder.write_lesion_lists(slices, small, info, masks, options, **record)
 
 
 def _read(pair: Pair, options: LesionOptions) -> _Read:

@@ -150,8 +150,6 @@ class ResultFolder:
         classes: Sequence[str],
         source: str,
         found: str,
-        options: Any,
-        place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
         """Split labelled slices, write their lists, and return the summary.
@@ -162,7 +160,7 @@ class ResultFolder:
             classes: names of the classes.
             source: origin of the slices, recorded in the lists.
             found: origin of the slices in errors, such as '20 patients'.
-            options, place, **record: see :meth:`_write`.
+            **record: see :meth:`_write`.
 
         Raises:
             ValueError: if there are no rows, or too few patients or groups for the splits.
@@ -174,7 +172,7 @@ class ResultFolder:
         for name, members in each_split('slices', rows, lambda row: row['patient_id'] or row['group'], strata, self.splits):
             lists[name] = dict(metainfo=metainfo, data_list=members)
             self.summary.add_slices(name, members, classes)
-        return self._write(lists, [row['img_path'] for row in lists['slices_train']['data_list']], options, place, record)
+        return self._write(lists, [row['img_path'] for row in lists['slices_train']['data_list']], record)
 
     def write_lesion_lists(
         self,
@@ -183,7 +181,6 @@ class ResultFolder:
         info: dict[str, Any],
         masks: PathLike,
         options: LesionOptions,
-        place: Callable[[], None] | None = None,
         **record: Any,
     ) -> ConversionSummary:
         """Split slices with masks, write their COCO JSON, and return the summary.
@@ -193,7 +190,8 @@ class ResultFolder:
             num_small: number of components too small to be lesions, by patient or group.
             info: description in the files.
             masks: folder of the masks, for errors.
-            options, place, **record: see :meth:`_write`.
+            options: the converter's options, also recorded.
+            **record: see :meth:`_write`.
 
         Raises:
             ValueError: if there are no slices, or too few patients or groups for the splits.
@@ -211,28 +209,18 @@ class ResultFolder:
             lists[name] = coco_of(members, MERGED_CATEGORIES, {**info, 'min_area': options.min_area})
             small = sum(num_small.get(unit, 0) for unit in {member.unit for member in members})
             self.summary.add_lesions(name, lists[name], small)
-        return self._write(lists, [image['file_name'] for image in lists['lesions_train']['images']], options, place, record)
+        record = dict(options=asdict(options), **record)
+        return self._write(lists, [image['file_name'] for image in lists['lesions_train']['images']], record)
 
-    def _write(
-        self,
-        lists: Mapping[str, Any],
-        train: Sequence[str],
-        options: Any,
-        place: Callable[[], None] | None,
-        record: Mapping[str, Any],
-    ) -> ConversionSummary:
+    def _write(self, lists: Mapping[str, Any], train: Sequence[str], record: Mapping[str, Any]) -> ConversionSummary:
         """Write the lists, the grey-level statistics of the training slices, and :data:`RECORD`.
 
         Args:
             lists: contents by name without extension, training slices first.
             train: names of the training slices.
-            options: dataclass of the converter's options.
-            place: links or copies the slices, now that they are split; None if they are already written.
-            record: further entries of the record.
+            record: the converter's ``options`` and further entries of the record.
         """
         summary = self.summary
-        if place is not None:
-            place()
         summary.statistics = dict(
             grey_level_statistics([self.path / name for name in train], self.workers, self.progress),
             source=f'{next(iter(lists))}.json',
@@ -240,7 +228,6 @@ class ResultFolder:
         files = {f'{name}.json': content for name, content in lists.items()} | {'statistics.json': summary.statistics}
         settings = dict(
             dataset=summary.dataset,
-            options=asdict(options),
             splits=asdict(self.splits),
             **record,
             notes=summary.warnings,

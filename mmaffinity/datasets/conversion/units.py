@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mmaffinity.utils.wording import first_few, plural
@@ -33,7 +33,7 @@ class UnitOptions:
 
     patient_pattern: str | None = None
     patients: PatientTable | None = None
-    near: Near = field(default_factory=lambda: GROUPING)
+    near: Near = GROUPING
 
     def __post_init__(self) -> None:
         check_pattern('patient_pattern', self.patient_pattern)

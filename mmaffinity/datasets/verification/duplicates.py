@@ -1,7 +1,7 @@
 """Duplicate images under different names: identical or near-identical pixels."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple, TypeVar
 
@@ -73,7 +73,7 @@ def _split_of(picture: _Picture) -> str:
     return picture.part.split
 
 
-def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+def _check_identical(groups: Sequence[Sequence[_Picture]]) -> Iterator[Finding]:
     cases: dict[tuple[str, str], list[tuple[str, Any]]] = defaultdict(list)
     for group in groups:
         for (one, left), (other, right) in combinations(_grouped(group, _split_of).items(), 2):
@@ -82,10 +82,8 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             a, b = next((pair for pair in pairs if len({same_file_key(slice_.path) for slice_ in pair}) == 2), (None, None))
             if a and b:
                 cases[one, other].append((f'{a.rel_path} = {b.rel_path}', {one: a.rel_path, other: b.rel_path}))
-    return [
-        finding
-        for (one, other), found in cases.items()
-        for finding in findings_of(
+    for (one, other), found in cases.items():
+        yield from findings_of(
             'identical-slices',
             found,
             'image',
@@ -93,10 +91,9 @@ def _check_identical(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             f'in both {one} and {other} under different names, with identical pixels',
             ': remove them from one split, or accept this with --allow identical-slices',
         )
-    ]
 
 
-def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
+def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> Iterator[Finding]:
     cases: dict[tuple[str, str | None], list[tuple[str, Any]]] = defaultdict(list)
     for group in groups:
         # A slice with lesion masks and a label is correctly listed once per task.
@@ -104,10 +101,8 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             if len(members) > 1:
                 names = [picture.listed.rel_path for picture in members]
                 cases[use].append((' = '.join(names[:2]), names))
-    return [
-        finding
-        for (split, task), found in cases.items()
-        for finding in findings_of(
+    for (split, task), found in cases.items():
+        yield from findings_of(
             'repeated-slices',
             found,
             'image',
@@ -115,7 +110,6 @@ def _check_repeated(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
             f'listed more than once among the {task or "other"} slices of {split}',
             ' and counted as often: remove the repeats',
         )
-    ]
 
 
 def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
@@ -128,12 +122,11 @@ def _check_labels(groups: Sequence[Sequence[_Picture]]) -> list[Finding]:
     return findings_of('conflicting-labels', cases, 'image', 'has', 'two labels', ': correct the list')
 
 
-def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
+def _check_near(pictures: Sequence[_Picture], near: Near) -> Iterator[Finding]:
     numbers = {digest: number for number, digest in enumerate(dict.fromkeys(picture.facts.pixels for picture in pictures))}
     by_split = _grouped(pictures, _split_of)
     thumbs = {split: Thumbnails([picture.facts for picture in members]) for split, members in by_split.items()}
     pixels = {split: np.array([numbers[picture.facts.pixels] for picture in members]) for split, members in by_split.items()}
-    findings = []
     for one, other in combinations(by_split, 2):
 
         def differ(left: np.ndarray, right: np.ndarray, one: str = one, other: str = other) -> np.ndarray:
@@ -153,14 +146,11 @@ def _check_near(pictures: Sequence[_Picture], near: Near) -> list[Finding]:
         items.sort(key=lambda item: (-item['correlation'], item['bits']))
         left, right = (len(set(side)) for side in pairs.places.T.tolist())
         if items:
-            findings.append(
-                Finding(
-                    'near-identical-slices',
-                    f'{"at least " if pairs.cut else ""}{plural(len(items), "pair")} of near-identical images across {one} '
-                    f'and {other}: {plural(left, "slice")} of {one}, {right} of {other} '
-                    f'({first_few([f"{item[one]} ~ {item[other]}" for item in items])}). They may be copies or neighbouring '
-                    'slices of one scan: inspect them',
-                    items,
-                )
+            yield Finding(
+                'near-identical-slices',
+                f'{"at least " if pairs.cut else ""}{plural(len(items), "pair")} of near-identical images across {one} '
+                f'and {other}: {plural(left, "slice")} of {one}, {right} of {other} '
+                f'({first_few([f"{item[one]} ~ {item[other]}" for item in items])}). They may be copies or neighbouring '
+                'slices of one scan: inspect them',
+                items,
             )
-    return findings

@@ -29,17 +29,6 @@ class Aggregate:
     first: np.ndarray
 
     @property
-    def by_mean(self) -> np.ndarray:
-        """Class with the highest mean probability, shape (U,).
-
-        Raises:
-            ValueError: if the units have no probabilities.
-        """
-        if self.mean_scores is None:
-            raise ValueError('these units have no probabilities, only shares of slices; use by_share')
-        return self.mean_scores.argmax(1)
-
-    @property
     def by_share(self) -> np.ndarray:
         """Class predicted for the most slices, ties broken by mean probability, shape (U,)."""
         tie_break = 0 if self.mean_scores is None else self.mean_scores / (self.mean_scores.sum(1, keepdims=True) + 1)

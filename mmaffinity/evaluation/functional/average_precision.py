@@ -83,33 +83,30 @@ def image_average_precision(
     return (monotone * true_positive).sum(axis=1) / num_gt
 
 
-def summarize_average_precision(per_image: np.ndarray, iou_thresholds: Sequence[float] = IOU_THRESHOLDS) -> dict[str, float]:
+def summarize_average_precision(per_image: np.ndarray) -> dict[str, float]:
     """Average over images, as in the paper's Table 3.
 
     Args:
-        per_image: shape (N, T), the AP of N images at T thresholds.
-        iou_thresholds: the T thresholds.
+        per_image: shape (N, 10), the AP of N images at :data:`IOU_THRESHOLDS`.
 
     Returns:
-        'AP50' and 'AP75', the means over images at IoU 0.50 and 0.75 if these are among the thresholds, and 'mAP', the mean
-        over images and thresholds.
+        'AP50' and 'AP75', the means over images at IoU 0.50 and 0.75, and 'mAP', the mean over images and thresholds.
 
     Raises:
         ValueError: if there are no images, or the shape does not match the thresholds.
     """
     per_image = np.asarray(per_image, dtype=np.float64)
-    if per_image.ndim != 2 or per_image.shape[1] != len(iou_thresholds) or not len(per_image):
+    if per_image.ndim != 2 or per_image.shape[1] != len(IOU_THRESHOLDS) or not len(per_image):
         raise ValueError(
-            f'expected the average precision of at least one image at {len(iou_thresholds)} thresholds, '
+            f'expected the average precision of at least one image at {len(IOU_THRESHOLDS)} thresholds, '
             f'got shape {per_image.shape}'
         )
     means = per_image.mean(axis=0)
-    summary = {
-        f'AP{round(100 * threshold)}': float(mean)
-        for threshold, mean in zip(iou_thresholds, means)
-        if round(100 * threshold) in (50, 75)
-    }
-    return {**summary, 'mAP': float(means.mean())}
+    return dict(
+        AP50=float(means[IOU_THRESHOLDS.index(0.5)]),
+        AP75=float(means[IOU_THRESHOLDS.index(0.75)]),
+        mAP=float(means.mean()),
+    )
 
 
 def _same_class(

@@ -127,7 +127,7 @@ def classification_report(
         raise ValueError('the confusion matrix contains no slices, so there is nothing to score')
     counts = counts.astype(np.int64)
     names = _check_names(class_names, len(counts))
-    weights = _check_weights(class_weights, counts.sum(axis=1))
+    weights = check_weights(class_weights, counts.sum(axis=1))
     scores = confusion_scores(counts, weights)
     per_class = {
         name: tuple(None if np.isnan(value) else value for value in scores[name].tolist())
@@ -183,7 +183,16 @@ def _check_names(class_names: Sequence[str] | None, num_classes: int) -> tuple[s
     return names
 
 
-def _check_weights(class_weights: str | Sequence[float], truth: np.ndarray) -> tuple[float, ...]:
+def check_weights(class_weights: str | Sequence[float], truth: np.ndarray) -> tuple[float, ...]:
+    """Return the weight of each class.
+
+    Args:
+        class_weights: as for :func:`classification_report`.
+        truth: slices of each class, shape (K,).
+
+    Raises:
+        ValueError: if the weights are another string, or not K numbers of at least 0 that sum to 1.
+    """
     if isinstance(class_weights, str):
         if class_weights != SHARE:
             raise ValueError(f"class_weights must be '{SHARE}' or one number per class, not '{class_weights}'")

@@ -10,10 +10,12 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from mmaffinity.structures import SEGMENTATION
 from mmaffinity.utils.wording import plural
 
-from ..functional import image_average_precision, mask_iou, summarize_average_precision
-from .lesion_samples import image_name, instance_rles, is_lesion_sample, lesion_instances, prediction_rles, to_numpy
+from ..functional.average_precision import image_average_precision, summarize_average_precision
+from ..functional.mask_overlap import mask_iou
+from .lesion_samples import check_lesion_sample, image_name, instance_rles, lesion_instances, prediction_rles, to_numpy
 
 
 @METRICS.register_module()
@@ -49,7 +51,7 @@ class ImageAveragePrecision(BaseMetric):
         """
         for sample in data_samples:
             # One entry per sample, including those of the other task: distributed padding is removed by counting entries.
-            self.results.append(self._score(sample) if is_lesion_sample(sample) else {})
+            self.results.append(self._score(sample) if sample.get('task') == SEGMENTATION else {})
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Return 'AP50', 'AP75' and 'mAP', means over the slices in [0, 1]; empty without slices of the segmentation task."""
@@ -69,11 +71,12 @@ class ImageAveragePrecision(BaseMetric):
 
     @staticmethod
     def _score(sample: dict) -> dict:
+        check_lesion_sample(sample)
         pred, instances = sample['pred_instances'], lesion_instances(sample)
+        rles, truth, labels = prediction_rles(sample), instance_rles(sample, instances), to_numpy(pred['labels'])
         try:
-            rles, labels = prediction_rles(sample), to_numpy(pred['labels'])
             ap = image_average_precision(
-                mask_iou(rles, instance_rles(sample, instances)),
+                mask_iou(rles, truth),
                 to_numpy(pred['scores']),
                 labels,
                 np.array([instance['bbox_label'] for instance in instances], dtype=np.int64),

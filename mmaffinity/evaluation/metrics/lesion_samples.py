@@ -5,21 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from mmaffinity.structures import SEGMENTATION
 from mmaffinity.utils.run_lengths import encode_masks
 from mmaffinity.utils.wording import plural
-
-
-def is_lesion_sample(sample: dict) -> bool:
-    """Return whether a sample belongs to the segmentation task.
-
-    Raises:
-        ValueError: if it does, but lacks its annotations or its prediction.
-    """
-    if sample.get('task') != SEGMENTATION:
-        return False
-    check_lesion_sample(sample)
-    return True
 
 
 def check_lesion_sample(sample: dict, annotated: bool = True) -> None:

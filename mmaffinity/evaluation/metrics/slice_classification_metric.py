@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmaffinity.utils.files import whole_file
 from mmaffinity.utils.wording import plural
 
-from ..functional import ClassificationReport, classification_report, confusion_matrix, format_report
+from ..functional.classification import ClassificationReport, classification_report, confusion_matrix, format_report
 from .lesion_samples import image_name, to_numpy
 
 
@@ -60,12 +60,9 @@ class SliceClassificationMetric(BaseMetric):
         self.out_file = out_file
         self.predictions: list[dict] = []
         self.report: ClassificationReport | None = None
-        if class_names is not None or not isinstance(class_weights, str):
-            # Report invalid weights now rather than at the end of an epoch.
-            num_classes = len(class_weights if class_names is None else class_names)
-            classification_report(np.eye(num_classes), class_names, class_weights)
-        elif class_weights != 'share':
-            raise ValueError(f"class_weights must be 'share' or one number per class, not '{class_weights}'")
+        # Report invalid names and weights now rather than at the end of an epoch. 'share' fits any number of classes.
+        num_classes = len(class_names or ([0] if isinstance(class_weights, str) else class_weights))
+        classification_report(np.eye(num_classes), class_names, class_weights)
 
     @property
     def dataset_meta(self) -> dict | None:

@@ -9,6 +9,7 @@ import numpy as np
 from mmaffinity.utils.wording import plural
 
 from ..functional.bootstrap import Estimate
+from ..functional.classification import check_weights
 from .classification import add_classification
 from .content import Report
 from .fold_tables import fold_tables
@@ -88,13 +89,11 @@ def build_report(
 def _check_class_weights(class_weights: str | Sequence[float], groups: Sequence[Group]) -> None:
     if isinstance(class_weights, str):
         return
-    weights = np.asarray(class_weights, dtype=np.float64)
-    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
-        raise ValueError(f'class weights must be at least 0 and sum to 1, not {list(class_weights)}')
+    check_weights(class_weights, np.ones(len(class_weights)))
     sizes = {len(group.classes) for group in groups if group.classes}
-    if len(weights) not in sizes:
+    if len(class_weights) not in sizes:
         raise ValueError(
-            f'{plural(len(weights), "class weight", "does")} not fit any table of this report: its tables have '
+            f'{plural(len(class_weights), "class weight", "does")} not fit any table of this report: its tables have '
             f'{" or ".join(map(str, sorted(sizes))) or "no"} classes'
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.evaluation.functional import IOU_THRESHOLDS
+from mmaffinity.evaluation.functional.average_precision import IOU_THRESHOLDS
 from mmaffinity.utils.wording import plural
 
 from .folds import Entry, pool_folds

@@ -18,7 +18,6 @@ from .runs import LesionRun, SliceRun
 
 PER_CLASS = ('sensitivity', 'precision', 'specificity', 'f1_per_class')
 OVERALL = ('f1', 'accuracy', 'balanced_accuracy', 'mcc')
-NEEDS_SCORES = 'needs a probability for each class, which {name} does not provide'
 
 
 @dataclass
@@ -54,8 +53,11 @@ class Scores:
                 float(value), note=f'no interval: all slices of the class belong to one of the {self.units}'
             )
 
-    def undefined(self, metric: str, why: str) -> None:
-        self.estimates[metric] = Estimate(None, note=why)
+    def without_probabilities(self, run: SliceRun) -> None:
+        """State for each metric of ranking and calibration that the run has no probabilities."""
+        ranking = [f'{metric}/{name}' for name in run.classes for metric in ('roc_auc', 'average_precision')]
+        missing = Estimate(None, note=f'needs a probability for each class, which {run.name} does not provide')
+        self.estimates.update(dict.fromkeys([*ranking, 'ece', 'ece_calibrated'], missing))
 
 
 @dataclass
@@ -102,12 +104,11 @@ def slice_scores(
         class_weights,
         spread,
     )
+    if run.scores is None:
+        scores.without_probabilities(run)
+        return scores, None
     for index, name in enumerate(run.classes):
         positive = run.labels == index
-        if run.scores is None:
-            for metric in ('roc_auc', 'average_precision'):
-                scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
-            continue
         # Logits rank confident slices whose float32 probabilities are all 1.
         ranking = (run.scores if run.logits is None else run.logits)[:, index]
         values = ranking_scores(ranking, positive)
@@ -130,7 +131,7 @@ def aggregate_scores(
     spread = _units_of_classes(joined.labels, len(run.classes), resampler)
     rules = [('share of slices', joined.by_share, joined.shares)]
     if joined.mean_scores is not None:
-        rules.insert(0, ('mean probability', joined.by_mean, joined.mean_scores))
+        rules.insert(0, ('mean probability', joined.mean_scores.argmax(1), joined.mean_scores))
     for rule, predictions, evidence in rules:
         scores = Scores(units=resampler.kind, num_units=resampler.num_units)
         _add_confusion_scores(
@@ -167,11 +168,7 @@ def _matrix_scores(run: SliceRun, num_resamples: int, seed: int, class_weights: 
     drawn = np.random.default_rng(seed).multinomial(total, run.confusion.ravel() / total, size=num_resamples)
     scores = Scores(units='slices', num_units=total)
     _add_confusion_scores(scores, run.classes, run.confusion, drawn.reshape(-1, *shape), class_weights, run.confusion.sum(1))
-    for name in run.classes:
-        for metric in ('roc_auc', 'average_precision'):
-            scores.undefined(f'{metric}/{name}', NEEDS_SCORES.format(name=run.name))
-    for metric in ('ece', 'ece_calibrated'):
-        scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
+    scores.without_probabilities(run)
     # The draws of two matrices are not the same slices, so they cannot be paired.
     scores.samples.clear()
     return scores
@@ -201,11 +198,7 @@ def _add_confusion_scores(
             add(f'{metric}/{name}', float(values[metric][index]), samples[metric][:, index], undefined=why[metric])
 
 
-def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibration | None:
-    if run.scores is None:
-        for metric in ('ece', 'ece_calibrated'):
-            scores.undefined(metric, NEEDS_SCORES.format(name=run.name))
-        return None
+def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibration:
     correct = run.predictions == run.labels
     places = np.arange(len(run.labels)), run.predictions
     confidence = run.scores[places]
@@ -213,9 +206,9 @@ def _calibrate(run: SliceRun, scores: Scores, resampler: Resampler) -> Calibrati
     scores.add('ece', result.raw.ece, resampled_ece(confidence, correct, resampler))
     validation = run.validation
     if validation is None or validation.scores is None:
-        scores.undefined(
-            'ece_calibrated',
-            f'{run.name}: no temperature, because the work directory has no validation '
+        scores.estimates['ece_calibrated'] = Estimate(
+            None,
+            note=f'{run.name}: no temperature, because the work directory has no validation '
             'predictions (mmaffinity test --split val --out WORK_DIR/results_val.json, if the data set has a '
             'validation split)',
         )

@@ -6,9 +6,7 @@ import cv2
 import pytest
 from conversion_helpers import put_smooth_slice
 
-from mmaffinity.datasets import SliceDataset
 from mmaffinity.datasets.conversion import (
-    ClassOptions,
     LesionOptions,
     PatientTable,
     SplitOptions,
@@ -16,7 +14,9 @@ from mmaffinity.datasets.conversion import (
     convert_class_folders,
     convert_image_pairs,
 )
-from mmaffinity.datasets.verification import Near, verify_config
+from mmaffinity.datasets.slice_dataset import SliceDataset
+from mmaffinity.datasets.verification import verify_config
+from mmaffinity.datasets.verification.near import Near
 from mmaffinity.utils.config import load_config
 
 PARTS = ('train', 'val', 'test')
@@ -65,7 +65,7 @@ def test_lists(put, tmp_path):
     assert summary.warnings == ['1 file of healthy is not used (.txt 1)'] and summary.statistics['num_slices'] == 6
     dataset = SliceDataset(ann_file='annotations/slices_train.json', data_root=str(out), pipeline=[])
     assert cv2.imread(dataset.get_data_info(0)['img_path']).shape == (50, 60, 3)
-    convert_class_folders(root, out, ClassOptions(['sick', 'healthy']), WHOLE, overwrite=True, copy=True)
+    convert_class_folders(root, out, ['sick', 'healthy'], WHOLE, overwrite=True, copy=True)
     assert read(out)['metainfo']['slice_classes'] == ['sick', 'healthy'] and not (out / 'slices').is_symlink()
     assert [row['label'] for row in read(out)['data_list']] == [0] * 3 + [1] * 3
     assert len(list((out / 'slices').rglob('*_*.*'))) == 6 and (root / 'sick/P1_0.png').exists()
@@ -148,7 +148,7 @@ def test_invalid_arguments(put, tmp_path):
         convert_class_folders(tmp_path / 'nowhere', tmp_path / 'out')
     put('b/1.png', 1)
     with pytest.raises(FileNotFoundError, match=r'no such folder of slices: .*/c \(there are a, b\)'):
-        convert_class_folders(root, tmp_path / 'out', ClassOptions(['a', 'c']))
+        convert_class_folders(root, tmp_path / 'out', ['a', 'c'])
     with pytest.raises(ValueError, match='is inside the slice folder'):
         convert_class_folders(root, root / 'out')
     with pytest.raises(ValueError, match='2 patients are too few for train, val, test'):
@@ -163,7 +163,7 @@ def test_invalid_arguments(put, tmp_path):
 def test_the_public_config_reads_the_phantom_from_folders(tiny_phantom, tmp_path, monkeypatch):
     root = tiny_phantom / 'cncb_ncov'
     splits = SplitOptions(0.25, 0.25)
-    convert_class_folders(root, tmp_path / 'classes', ClassOptions(['Normal', 'NCP']), splits, UnitOptions('^([^/]+/[^/]+)/'))
+    convert_class_folders(root, tmp_path / 'classes', ['Normal', 'NCP'], splits, UnitOptions('^([^/]+/[^/]+)/'))
     convert_image_pairs(
         root / 'ct_lesion_seg/image',
         root / 'ct_lesion_seg/mask',
@@ -185,7 +185,7 @@ def test_real_slices_without_patients(shared_dir, tmp_path):
         (tmp_path / 'in' / name).mkdir(parents=True)
         for path in sorted((shared_dir / 'data/sars_cov2_ct' / name).iterdir())[:150]:
             (tmp_path / 'in' / name / path.name).symlink_to(path)
-    summary = convert_class_folders(tmp_path / 'in', tmp_path / 'out', ClassOptions(['non_covid', 'covid']))
+    summary = convert_class_folders(tmp_path / 'in', tmp_path / 'out', ['non_covid', 'covid'])
     rows = rows_of(tmp_path / 'out')
     groups = [{row['group'] for row in part} for part in rows.values()]
     assert sum(map(len, rows.values())) == 300 and sum(map(len, groups)) == len(set().union(*groups)) < 300

@@ -8,8 +8,8 @@ import pytest
 from conversion_helpers import NUMBER, put_labels, write_covid_ct_md
 from scan_helpers import SIZE, chest, dicom_slice, save_dicom, to_grey, write_series
 
-from mmaffinity.datasets import SliceDataset
 from mmaffinity.datasets.conversion import CtMdOptions, SplitOptions, convert_covid_ct_md
+from mmaffinity.datasets.slice_dataset import SliceDataset
 from mmaffinity.scans import Problem, find_scans
 
 WHOLE = SplitOptions(val_share=0, test_share=0)

@@ -11,7 +11,7 @@ from mmdet.registry import DATASETS
 from phantom_helpers import FEW
 
 from mmaffinity.datasets.conversion import convert_covidx_ct
-from mmaffinity.datasets.phantom import write_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 from mmaffinity.utils.config import load_config
 
 

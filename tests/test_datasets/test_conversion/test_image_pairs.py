@@ -8,8 +8,8 @@ import pytest
 from conversion_helpers import put_pictures
 from pycocotools import mask as mask_utils
 
-from mmaffinity.datasets import LesionDataset
 from mmaffinity.datasets.conversion import LesionOptions, PatientTable, SplitOptions, UnitOptions, convert_image_pairs
+from mmaffinity.datasets.lesion_dataset import LesionDataset
 
 WHOLE = SplitOptions(val_share=0, test_share=0)
 SMALL = LesionOptions([2], min_area=20)

@@ -11,8 +11,8 @@ from conversion_helpers import BOX, put_volumes, stored, view_mask
 from pycocotools import mask as mask_utils
 from scan_helpers import SIZE, chest, chest_volume, to_grey, write_nifti
 
-from mmaffinity.datasets import LesionDataset
 from mmaffinity.datasets.conversion import PairOptions, SplitOptions, convert_nifti_pairs
+from mmaffinity.datasets.lesion_dataset import LesionDataset
 from mmaffinity.scans import ReadOptions, find_scans
 
 WHOLE = SplitOptions(val_share=0, test_share=0)

@@ -1,7 +1,7 @@
 """Code shared by converters that create a data root: slices, links or copies, lists, statistics, record."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
@@ -33,7 +33,9 @@ def test_lists_statistics_and_record(tmp_path):
         for number, level in enumerate((51, 102)):
             result.write_slice(f'{number}.png', np.full((8, 8), level, np.uint8))
         assert not (tmp_path / 'final').exists()
-        summary = result.write_slice_lists(rows, dict(p0='a', p1='b'), 'ab', 'here', '2 slices', Options(), labels='x')
+        summary = result.write_slice_lists(
+            rows, dict(p0='a', p1='b'), 'ab', 'here', '2 slices', options=asdict(Options()), labels='x'
+        )
     folder = tmp_path / 'final/annotations'
     train, fold = (json.loads((folder / f'{name}.json').read_text()) for name in ('slices_train', 'fold_0/slices_test'))
     assert train == dict(metainfo=dict(dataset='test', slice_classes=['a', 'b'], source='here'), data_list=rows)

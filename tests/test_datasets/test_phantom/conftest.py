@@ -3,7 +3,7 @@
 import pytest
 from phantom_helpers import SMALL
 
-from mmaffinity.datasets.phantom import write_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 
 
 @pytest.fixture(scope='session')

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.datasets.phantom.anatomy import AIR, Canvas, body_box, draw_chest, ellipse
+from mmaffinity.datasets.phantom.patient import make_patient
+from mmaffinity.datasets.phantom.slices import draw_slice
 
 
 def test_anatomy_scales_with_image_size():

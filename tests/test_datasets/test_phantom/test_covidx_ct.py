@@ -7,7 +7,7 @@ import cv2
 import pytest
 from phantom_helpers import SMALL, digests
 
-from mmaffinity.datasets.phantom import write_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 
 
 def test_covidx_ct_layout(phantom, tmp_path):

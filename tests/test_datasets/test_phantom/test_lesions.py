@@ -5,8 +5,9 @@ from collections import defaultdict
 import numpy as np
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import draw_slice, make_patient
 from mmaffinity.datasets.phantom.lesions import lesions_at
+from mmaffinity.datasets.phantom.patient import make_patient
+from mmaffinity.datasets.phantom.slices import draw_slice
 
 LEVELS = (0.2, 0.5, 0.8)
 

@@ -5,8 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.phantom import SLICE_CLASSES, make_patient
-from mmaffinity.datasets.phantom.patient import HEIGHT, NUM_VESSELS, thorax_axes
+from mmaffinity.datasets.phantom.patient import HEIGHT, NUM_VESSELS, SLICE_CLASSES, make_patient, thorax_axes
 
 
 def test_classes_are_in_the_order_of_the_labels():

@@ -6,7 +6,8 @@ from collections import defaultdict
 import pytest
 from phantom_helpers import SMALL, rows
 
-from mmaffinity.datasets.phantom import LISTS, PhantomSettings, plan_phantom, write_phantom
+from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, plan_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 
 
 def test_lists_have_the_real_formats(phantom):

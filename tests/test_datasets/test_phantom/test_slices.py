@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.phantom import ICTCF_SCANNER, draw_slice, make_patient
+from mmaffinity.datasets.phantom.patient import make_patient
+from mmaffinity.datasets.phantom.slices import ICTCF_SCANNER, draw_slice
 
 
 @pytest.mark.parametrize('label', [0, 1, 2])

@@ -17,9 +17,10 @@ from mmaffinity.datasets.conversion import (
     convert_nifti_pairs,
 )
 from mmaffinity.datasets.conversion.ct_md_labels import read_slice_labels
-from mmaffinity.datasets.phantom import draw_slice, make_patient, write_phantom
-from mmaffinity.datasets.phantom.slices import draw_hounsfield
+from mmaffinity.datasets.phantom.patient import make_patient
+from mmaffinity.datasets.phantom.slices import draw_hounsfield, draw_slice
 from mmaffinity.datasets.phantom.volumes import FIRST_PATIENT, LEVELS, SCANNER, draw_volume
+from mmaffinity.datasets.phantom.writer import write_phantom
 from mmaffinity.datasets.verification import verify_config
 from mmaffinity.scans import find_scans
 from mmaffinity.utils.config import load_config

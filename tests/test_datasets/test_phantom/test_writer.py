@@ -10,7 +10,8 @@ import pytest
 from phantom_helpers import FEW, SMALL, digests, rows
 from scipy import ndimage
 
-from mmaffinity.datasets.phantom import LISTS, PhantomSettings, plan_phantom, write_phantom
+from mmaffinity.datasets.phantom.plan import LISTS, PhantomSettings, plan_phantom
+from mmaffinity.datasets.phantom.writer import write_phantom
 
 
 def classification_file(folder, name):

@@ -9,7 +9,7 @@ import torch
 from mmdet.registry import DATA_SAMPLERS, DATASETS
 from mmengine.runner import Runner
 
-from mmaffinity.datasets import AlternatingBatchSampler, AlternatingSampler
+from mmaffinity.datasets.samplers import AlternatingBatchSampler, AlternatingSampler
 from mmaffinity.datasets.samplers import alternating_sampler as module
 
 PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mmdet.registry import TRANSFORMS
 
-from mmaffinity.datasets import CropToBodyBox
+from mmaffinity.datasets.transforms import CropToBodyBox
 
 IMAGE = np.arange(30 * 40, dtype=np.uint8).reshape(30, 40)
 ROW = dict(img_path='a.png', ann_file='slices.json', row=4)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mmdet.registry import TRANSFORMS
 
-from mmaffinity.datasets import LoadCTSlice, LoadCTSliceFromArray
+from mmaffinity.datasets.transforms import LoadCTSlice, LoadCTSliceFromArray
 
 RGB = np.random.RandomState(0).randint(0, 256, (40, 56, 3)).astype(np.uint8)
 

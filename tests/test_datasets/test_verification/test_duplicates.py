@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from verification_helpers import only
 
-from mmaffinity.datasets.verification import Near
+from mmaffinity.datasets.verification.near import Near
 
 
 def test_identical_slice_under_another_name_and_in_another_format(bench):

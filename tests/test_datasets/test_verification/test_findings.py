@@ -3,8 +3,7 @@
 import pytest
 from verification_helpers import only
 
-from mmaffinity.datasets.verification import CHECKS
-from mmaffinity.datasets.verification.findings import MAX_ITEMS, findings_of
+from mmaffinity.datasets.verification.findings import CHECKS, MAX_ITEMS, findings_of
 
 
 def test_allowed_failures_pass_and_strict_warnings_fail(bench):

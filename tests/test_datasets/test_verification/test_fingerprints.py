@@ -7,7 +7,7 @@ import shutil
 
 from mmdet.registry import DATASETS
 
-from mmaffinity.datasets.verification import record_of
+from mmaffinity.datasets.verification.fingerprints import record_of
 
 
 def prints(bench):

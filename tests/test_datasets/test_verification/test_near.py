@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmaffinity.datasets.verification import Near, near
+from mmaffinity.datasets.verification import near
 from mmaffinity.datasets.verification.image_facts import FileFacts, read_facts
-from mmaffinity.datasets.verification.near import Thumbnails, near_groups
+from mmaffinity.datasets.verification.near import Near, Thumbnails, near_groups
 
 RANDOM = np.random.default_rng(0)
 

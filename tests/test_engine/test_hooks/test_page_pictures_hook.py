@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
-from mmaffinity.datasets import LoadCTSlice
+from mmaffinity.datasets.transforms import LoadCTSlice
 from mmaffinity.engine import PagePicturesHook
 from mmaffinity.engine.hooks import page_pictures_hook
 from mmaffinity.structures import SliceDataSample

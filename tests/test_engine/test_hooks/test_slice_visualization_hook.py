@@ -11,11 +11,11 @@ from mmdet.registry import HOOKS, TRANSFORMS
 from mmengine.structures import BaseDataElement
 
 import mmaffinity.datasets  # noqa: F401 (registers LoadCTSlice)
-from mmaffinity.datasets import LoadCTSlice
+from mmaffinity.datasets.transforms import LoadCTSlice
 from mmaffinity.engine import SliceVisualizationHook
 from mmaffinity.engine.hooks import slice_visualization_hook
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization import draw_overlay
+from mmaffinity.visualization.overlays import draw_overlay
 
 CLASSES = ('Negative', 'COVID-19')
 

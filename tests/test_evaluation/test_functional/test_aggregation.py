@@ -17,7 +17,6 @@ def test_aggregation_rules_can_be_chosen():
     assert joined.labels.tolist() == [1, 0] and joined.first.tolist() == [0, 1]
     np.testing.assert_allclose(joined.mean_scores, [[1.3 / 3, 1.9 / 3], [0.65, 0.35]])
     np.testing.assert_allclose(joined.shares, [[2 / 3, 1 / 3], [0.5, 0.5]])
-    assert joined.by_mean.tolist() == [1, 0]
     assert joined.by_share.tolist() == [0, 0]  # for equal shares, the class with the higher mean probability
 
 

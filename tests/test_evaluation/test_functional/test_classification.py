@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from mmaffinity.evaluation.functional import (
+from mmaffinity.evaluation.functional.classification import (
     classification_report,
     confusion_matrix,
     format_confusion_matrix,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmaffinity.evaluation.functional import classification_report
+from mmaffinity.evaluation.functional.classification import classification_report
 from mmaffinity.evaluation.functional.confusion_scores import confusion_scores
 
 metrics = pytest.importorskip('sklearn.metrics')

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmaffinity.evaluation.functional import mask_iou
+from mmaffinity.evaluation.functional.mask_overlap import mask_iou
 from mmaffinity.utils.run_lengths import encode_masks
 
 

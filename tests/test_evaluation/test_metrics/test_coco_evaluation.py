@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmaffinity.evaluation import LesionCocoMetric
+from mmaffinity.evaluation.metrics import LesionCocoMetric
 from mmaffinity.evaluation.metrics.coco_evaluation import coco_classes
 from mmaffinity.structures import SEGMENTATION, SliceDataSample
 

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from mmaffinity.evaluation import ImageAveragePrecision, LesionCocoMetric
+from mmaffinity.evaluation.metrics import ImageAveragePrecision, LesionCocoMetric
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 
 

@@ -9,7 +9,7 @@ from mmengine.evaluator import Evaluator
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmaffinity.evaluation import LesionCocoMetric
+from mmaffinity.evaluation.metrics import LesionCocoMetric
 from mmaffinity.structures import CLASSIFICATION, SliceDataSample
 
 STATS = {'mAP': 0, 'mAP_50': 1, 'mAP_75': 2, 'mAP_s': 3, 'mAP_m': 4, 'mAP_l': 5}

@@ -10,7 +10,7 @@ from mmdet.evaluation import CocoMetric
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
-from mmaffinity.evaluation import LesionCocoMetric
+from mmaffinity.evaluation.metrics import LesionCocoMetric
 from mmaffinity.structures import SEGMENTATION, SliceDataSample
 
 

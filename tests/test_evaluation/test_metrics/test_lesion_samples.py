@@ -19,7 +19,7 @@ import numpy as np, torch
 from mmengine.dist import get_dist_info
 from mmengine.structures import BaseDataElement, InstanceData
 from mmengine.evaluator import Evaluator
-from mmaffinity.evaluation import ImageAveragePrecision, LesionCocoMetric, SliceClassificationMetric
+from mmaffinity.evaluation.metrics import ImageAveragePrecision, LesionCocoMetric, SliceClassificationMetric
 from mmaffinity.utils.run_lengths import encode_masks
 from mmaffinity.structures import SliceDataSample
 

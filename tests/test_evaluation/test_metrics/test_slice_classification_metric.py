@@ -8,7 +8,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement
 
-from mmaffinity.evaluation import SliceClassificationMetric
+from mmaffinity.evaluation.metrics import SliceClassificationMetric
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample
 
 META = dict(slice_classes=('Normal', 'CP', 'COVID-19'))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report_helpers import cell, report_of, slice_records, table, write_results
 
-from mmaffinity.evaluation.functional import classification_report
+from mmaffinity.evaluation.functional.classification import classification_report
 from mmaffinity.evaluation.report import load_runs
 
 pytest.importorskip('sklearn.metrics')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report_helpers import report_of, table
 
-from mmaffinity.evaluation.functional import classification_report
+from mmaffinity.evaluation.functional.classification import classification_report
 from mmaffinity.evaluation.report.published import PAPER_TABLES
 
 

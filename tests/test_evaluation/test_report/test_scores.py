@@ -5,7 +5,7 @@ import math
 import pytest
 from report_helpers import CLASSES, cell, lesion_records, no_nan, report_of, slice_records, table, write_results
 
-from mmaffinity.evaluation.functional import classification_report
+from mmaffinity.evaluation.functional.classification import classification_report
 from mmaffinity.evaluation.report import load_runs
 
 metrics = pytest.importorskip('sklearn.metrics')

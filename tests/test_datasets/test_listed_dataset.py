@@ -4,7 +4,7 @@ import pytest
 from mmdet.registry import DATASETS
 from mmengine.runner import Runner
 
-from mmaffinity.datasets import MultiTaskDataset
+from mmaffinity.datasets.multi_task_dataset import MultiTaskDataset
 
 PIPELINE = [dict(type='LoadCTSlice'), dict(type='PackSliceInputs')]
 
