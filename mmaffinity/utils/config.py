@@ -124,6 +124,14 @@ def config_name(config: Config) -> str | None:
     return path.relative_to(root).as_posix()
 
 
+def config_argument(config: Config) -> str:
+    """Return how to name a config in a command: its name if it ships with the package, else its path."""
+    if not config.filename:
+        return 'CONFIG'
+    shipped = Path(config.filename).resolve().is_relative_to(config_folder().resolve())
+    return str(config_name(config)) if shipped else str(config.filename)
+
+
 def find_config(path: str | Path) -> Path:
     """Find a config by its path or by its name in this package.
 
