@@ -214,7 +214,7 @@ def _check_kinds(config: Config) -> None:
         if not isinstance(hook, dict):
             raise TypeError(f'custom_hooks.{number} is {hook!r:.80}, not a dict')
     if config.get('image_size') is not None and not _is_size(config.image_size):
-        raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels')
+        raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels, such as (512, 512)')
     _check_kind('lesion_classes', config.get('lesion_classes'), (list, tuple), 'a list of names')
     _check_kind('load_from', config.get('load_from'), str, 'a path')
 

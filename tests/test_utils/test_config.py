@@ -15,6 +15,7 @@ from mmaffinity.utils.config import config_argument, config_name, find_config, l
         ({'custom_hooks': 5}, 'custom_hooks is 5, not a list of dicts'),
         ({'custom_hooks': [5]}, r'custom_hooks.0 is 5, not a dict'),
         ({'default_hooks': 5}, 'default_hooks is 5, not a dict'),
+        ({'image_size': 256}, r'image_size is 256, not a width and a height in pixels, such as \(512, 512\)'),
         ({'load_from': 5}, 'load_from is 5, not a path'),
         ({'train_dataloader.dataset': 3}, 'train_dataloader.dataset is 3, not a dict'),
         ({'model': 'x'}, "model is 'x', not a dict"),
