@@ -89,12 +89,26 @@ def load(name: str) -> Any:
             with collection_paused(freeze=name not in sys.modules):
                 return import_module(name)
     except Exception as error:  # whatever a broken installation raises
+        if isinstance(error, ModuleNotFoundError) and _runtime_alone():
+            print(
+                f'mmaffinity: error: this needs {error.name}, but mmaffinity-runtime is installed, which only runs "mmaffinity '
+                'predict --model FILE.onnx"; for everything else, uninstall it and install mmaffinity (docs/install.md)',
+                file=sys.stderr,
+            )
+            sys.exit(2)
         print(
             f'mmaffinity: error: the package cannot be imported ({type(error).__name__}: {error}); '
             '"mmaffinity check-env" reports the problem and how to fix it',
             file=sys.stderr,
         )
         sys.exit(2)
+
+
+def _runtime_alone() -> bool:
+    from importlib.metadata import distributions
+
+    names = {found.name for found in distributions() if found.name and found.name.startswith('mmaffinity')}
+    return names == {'mmaffinity-runtime'}
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def write_report_page(
         if picture is not None:
             keys[name] = str(len(keys))
             pictures[keys[name]] = picture
-    left_out = [f'{name} is an external system and is not shown here.' for name in external]
+    left_out = [f'{name} is an external system: this page shows none of its slices.' for name in external]
     shown = [run_content(name, content, keys) for name, content in contents.items()]
     return _write(path, dict(title='Report', runs=shown, notes=[*notes, *left_out], drawn=None, test=False), pictures, figures)
 

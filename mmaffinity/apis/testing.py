@@ -13,7 +13,7 @@ from mmaffinity.datasets.verification.fingerprints import record_of
 from mmaffinity.engine import PagePicturesHook, join_processes
 from mmaffinity.engine.console import build_runner
 from mmaffinity.engine.failures import plain_failures
-from mmaffinity.utils.config import check_data, own_config, work_folder
+from mmaffinity.utils.config import check_data, config_argument, own_config, work_folder
 from mmaffinity.utils.files import sha256_of, write_json_atomic
 from mmaffinity.utils.nested_datasets import leaf_configs
 from mmaffinity.utils.provenance import NOTICE, config_hash, now, versions
@@ -120,7 +120,7 @@ def _no_checkpoint(path: Path, cfg: Config) -> str:
     )
     if others:
         return f'no checkpoint {path}; {path.parent} contains {", ".join(others)}'
-    return f'no checkpoint {path}; train the model first: mmaffinity train {cfg.filename or "CONFIG"}'
+    return f'no checkpoint {path}; train the model first: mmaffinity train {config_argument(cfg)}'
 
 
 def use_split(cfg: Config, split: str) -> None:

@@ -1,6 +1,7 @@
 """Build a model from a config and a checkpoint, and explain mismatches between the two."""
 
 import copy
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,30 @@ def build_model(config: Config, checkpoint: str | Path, content: dict | None = N
         FileNotFoundError: if the checkpoint does not exist.
         ValueError: if it is not safe to load, or does not match the config.
     """
-    weights = weights_of(load_checkpoint(checkpoint) if content is None else content, checkpoint)
+    content = load_checkpoint(checkpoint) if content is None else content
+    weights = weights_of(content, checkpoint)
     init_default_scope('mmdet')
     model = MODELS.build(without_pretrained(config.model))
     problem = explain_mismatch(model.state_dict(), weights)
     if problem:
-        raise ValueError(f'the checkpoint {checkpoint} does not match the config {config.filename}: {problem}')
+        hint = other_config(content, config.filename)
+        raise ValueError(f'the checkpoint {checkpoint} does not match the config {config.filename}: {problem}{hint}')
     model.load_state_dict(weights)
     return model
+
+
+def other_config(checkpoint: dict, filename: str | Path | None) -> str:
+    """Return an addition to a message that names the config of a checkpoint, if it is another one; otherwise ''.
+
+    Args:
+        checkpoint: the content of the checkpoint, whose metadata names its run after the config and the time.
+        filename: file of the given config.
+    """
+    run = (checkpoint.get('meta') or {}).get('experiment_name')
+    found = re.fullmatch(r'(\w[\w.-]*)_\d{8}_\d{6}', run) if isinstance(run, str) else None
+    if found is None or found[1] == Path(filename or '').stem:
+        return ''
+    return f'. It was trained with the config {found[1]}: give that one'
 
 
 def without_pretrained(model: Any) -> Any:

@@ -5,6 +5,8 @@ Example:
 """
 
 import argparse
+import sys
+from pathlib import Path
 
 from mmaffinity.commands.arguments import add_config, add_run_arguments
 
@@ -26,16 +28,23 @@ def run(args: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
 
     from mmaffinity.apis import train_model
-    from mmaffinity.utils.config import load_config
+    from mmaffinity.utils.config import load_config, work_folder
 
-    runner = train_model(
-        load_config(args.config, args.cfg_options),
-        work_dir=args.work_dir,
-        resume=args.resume,
-        amp=args.amp,
-        seed=args.seed,
-        launcher=args.launcher,
-        verbose=args.verbose,
-    )
+    config = load_config(args.config, args.cfg_options)
+    try:
+        runner = train_model(
+            config,
+            work_dir=args.work_dir,
+            resume=args.resume,
+            amp=args.amp,
+            seed=args.seed,
+            launcher=args.launcher,
+            verbose=args.verbose,
+        )
+    except KeyboardInterrupt:
+        folder = work_folder(config, args.work_dir)
+        if is_main_process() and (Path(folder) / 'last_checkpoint').is_file():
+            print(f'\nto continue from the last checkpoint in {folder}, add --resume', file=sys.stderr)
+        raise
     if is_main_process():
         print(f'The checkpoints are in {runner.work_dir}, the log is {runner.logger.log_file}')

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaffinity.utils.optional import require, without_warnings
+from mmaffinity.utils.optional import install_command, require, without_warnings
 
 from .compressed_pixels import check_compressed
 from .dicom_header import DicomHeader
@@ -89,7 +89,7 @@ def decode(data: Any, shape: tuple[int, int]) -> np.ndarray:
         # mentions "all available plugins" even for damaged pixels.
         lacking = 'missing dependenc' in str(error) or 'does not support' in str(error)
         extra = 'medical' if syntax.name.startswith('JPEG-LS') else 'jpeg'
-        hint = f'this compression needs a plugin of pydicom: pip install "mmaffinity[{extra}]"; ' if lacking else ''
+        hint = f'this compression needs a plugin of pydicom: {install_command(extra)}; ' if lacking else ''
         raise ValueError(f'its pixels cannot be decoded ({syntax.name}): {hint}{brief(error, 120)}') from error
     if pixels.shape != shape:
         raise ValueError(f'its pixels decode to {pixels.shape}, but the header says {shape}')

@@ -73,6 +73,9 @@ def _parse(file: BinaryIO, most: int, header_only: bool, tags: Sequence[str] | N
     try:
         return pydicom.dcmread(guard, force=True, stop_before_pixels=header_only, specific_tags=tags and list(tags))
     except (MemoryError, Exception) as error:
+        # pydicom continues after a premature end of a named file. Here it fails instead, because the file has a number.
+        if not guard.refusal and isinstance(error.__context__, EOFError):
+            raise ValueError('is a truncated DICOM file: copy or export it again') from error
         # pydicom replaces the guard's errors with its own.
         raise ValueError(guard.refusal or f'is a damaged DICOM file: {brief(error)}') from error
 

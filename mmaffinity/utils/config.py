@@ -124,6 +124,14 @@ def config_name(config: Config) -> str | None:
     return path.relative_to(root).as_posix()
 
 
+def config_argument(config: Config) -> str:
+    """Return how to name a config in a command: its name if it ships with the package, else its path."""
+    if not config.filename:
+        return 'CONFIG'
+    shipped = Path(config.filename).resolve().is_relative_to(config_folder().resolve())
+    return str(config_name(config)) if shipped else str(config.filename)
+
+
 def find_config(path: str | Path) -> Path:
     """Find a config by its path or by its name in this package.
 
@@ -206,7 +214,7 @@ def _check_kinds(config: Config) -> None:
         if not isinstance(hook, dict):
             raise TypeError(f'custom_hooks.{number} is {hook!r:.80}, not a dict')
     if config.get('image_size') is not None and not _is_size(config.image_size):
-        raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels')
+        raise TypeError(f'image_size is {config.image_size!r:.80}, not a width and a height in pixels, such as (512, 512)')
     _check_kind('lesion_classes', config.get('lesion_classes'), (list, tuple), 'a list of names')
     _check_kind('load_from', config.get('load_from'), str, 'a path')
 

@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 
@@ -22,9 +23,22 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise ValueError(
-            f'this needs the {module.split(".")[0]} package, which is not installed ({error}); '
-            f'run: pip install "mmaffinity[{extra}]"'
+            f'this needs the {module.split(".")[0]} package, which is not installed ({error}); run: {install_command(extra)}'
         ) from error
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra of the installed distribution: this package, or its runtime alone."""
+    try:
+        version('mmaffinity')
+    except PackageNotFoundError:
+        try:
+            version('mmaffinity-runtime')
+        except PackageNotFoundError:
+            pass  # a checkout that is not installed
+        else:
+            return f'pip install "mmaffinity-runtime[{extra}]"'
+    return f'pip install "mmaffinity[{extra}]"'
 
 
 @contextmanager

@@ -89,9 +89,11 @@ def draw_evidence(
         figure.suptitle(title, fontsize=10, parse_math=False)
     foot = (
         'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI; %: share of the contributions of all '
-        f'RoIs to that class; rest: not from any RoI (biases); logit: the sum. {SHORT_NOTICE}'
+        'RoIs to that class; rest: '
+        f'{"biases, and the RoIs without a bar" if len(boxes) > bars else "not from any RoI (biases)"}; logit: the sum.'
     )
-    figure.supxlabel(textwrap.fill(foot, int(17 * figure.get_figwidth())), fontsize=7, color='0.35')
+    foot = textwrap.fill(foot, int(17 * figure.get_figwidth()))
+    figure.supxlabel(f'{foot}\n{SHORT_NOTICE}', fontsize=7, color='0.35')
     return figure
 
 

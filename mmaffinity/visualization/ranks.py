@@ -59,8 +59,8 @@ def draw_ranks(criteria: Mapping[str, Mapping[str, float]], pairs: Sequence[tupl
                 index = rows_taken[top] = rows_taken.get(top, -1) + 1
                 above = index % 2 == 0
                 offset, place = (
-                    (0, (7 + 12 * (index // 2)) * (1 if above else -1)),
-                    dict(ha='center', va='bottom' if above else 'top'),
+                    (4 if right else -4, (7 + 12 * (index // 2)) * (1 if above else -1)),
+                    dict(place, va='bottom' if above else 'top'),
                 )
             label = axis.annotate(
                 text,

@@ -12,7 +12,7 @@ from report_helpers import CLASSES, lesion_records, slice_records, write_results
 from mmaffinity.apis.page_figures import PageFigure
 from mmaffinity.apis.report import write_report
 from mmaffinity.apis.run_pages import picture_of_file, run_content, write_test_page
-from mmaffinity.visualization.pages.panels import SIDE, jpeg, small
+from mmaffinity.visualization.pages.panels import LESIONS, SIDE, jpeg, small
 from mmaffinity.visualization.saving import encode_figure
 
 HOSTILE = '<img src=x onerror="window.hacked=1">'
@@ -47,7 +47,7 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         PageFigure('Training', 'by step', encode_figure(Figure(figsize=(1, 1)), dpi=50)),
         PageFigure('Affinities', f'Not drawn: {HOSTILE}', None),
     ]
-    path = write_test_page(results, pictures, tmp_path / 'test.html', 'predicted lesions', figures)
+    path = write_test_page(results, pictures, tmp_path / 'test.html', LESIONS, figures)
     with opened(browser, path) as page:
         for truth in range(3):
             for pred in range(3):
@@ -73,6 +73,10 @@ def test_cells_of_the_confusion_matrix_open_their_slices(tmp_path, results, pict
         assert f'Affinities. Not drawn: {HOSTILE}' in page.locator('#figures').inner_text()
         page.locator('[data-cell="all"]').click()
         assert f'All slices: {len(results["slices"])} slices' in page.locator('#gallery h2').inner_text()
+        # The score from which lesions are drawn, since AP counts more lesions than the image shows.
+        assert 'right: its predicted lesions with a score of at least 0.5.' in page.locator('#gallery').inner_text()
+        hint = 'right: predicted lesions with a score of at least 0.5. AP and the numbers include lower scores.'
+        assert hint in page.locator('#lesions').inner_text()
         aps = []
         for order in ('low', 'high'):
             page.locator('#lesion-order').select_option(order)

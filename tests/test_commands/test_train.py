@@ -31,3 +31,23 @@ def test_misuse_raises_clear_errors(arguments, sentence, repo_root, tmp_path, mo
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert sentence in error.strip().splitlines()[-1] and 'Traceback' not in error
+
+
+def test_an_interrupted_run_says_how_to_continue(tmp_path, monkeypatch, capsys):
+    """Only if there is a checkpoint to continue from."""
+    from mmaffinity_cli import main
+
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmaffinity.apis.train_model', interrupt)
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', 'affinity_c8_phantom', '--work-dir', str(tmp_path)])
+    for started, said in (
+        (False, 'interrupted\n'),
+        (True, f'\nto continue from the last checkpoint in {tmp_path}, add --resume\n'),
+    ):
+        if started:
+            (tmp_path / 'last_checkpoint').touch()
+        with pytest.raises(SystemExit) as stop:
+            main('train')
+        assert stop.value.code == 130 and capsys.readouterr().err.startswith(said)

@@ -93,6 +93,15 @@ def test_a_command_of_a_broken_installation_names_check_env(tmp_path, arguments)
     assert '"mmaffinity check-env" reports the problem' in done.stderr
 
 
+def test_a_command_that_the_runtime_lacks_names_the_full_installation(tmp_path):
+    write_package(tmp_path, 'torch', "raise ModuleNotFoundError('no torch', name='torch')")
+    alone = 'import mmaffinity_cli; mmaffinity_cli._runtime_alone = lambda: True; mmaffinity_cli.main("demo")'
+    done = run_command(path=tmp_path, code=[*COMMAND[:2], alone])
+    assert done.returncode == 2
+    assert done.stderr.startswith('mmaffinity: error: this needs torch, but mmaffinity-runtime is installed')
+    assert 'install mmaffinity (docs/install.md)' in done.stderr and 'check-env' not in done.stderr
+
+
 def test_both_lines_at_once(monkeypatch):
     monkeypatch.setattr(check_env, 'attempt', lambda code: (True, ''))
     _, problems = check({**FOUND, 'mmcv': '2.1.0', 'mmdet': '3.3.0'})

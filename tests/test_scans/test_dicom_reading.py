@@ -57,3 +57,15 @@ def test_deflated_files_are_bounded_however_the_meta_is_written(tmp_path, monkey
         path.write_bytes(raw[:132] + filler + raw[144:])
     with pytest.raises(ValueError, match='expands to more than 4194304 bytes'):
         read_headers(path, 'x', 'key')
+
+
+def test_a_truncated_file_is_called_truncated(tmp_path):
+    """Not by the error that pydicom meets while it words its own warning."""
+    data = dicom_slice(chest().astype(np.int16))
+    data.compress(pydicom.uid.RLELossless)
+    content = io.BytesIO()
+    data.save_as(content, enforce_file_format=True)
+    path = tmp_path / 'cut.dcm'
+    path.write_bytes(content.getvalue()[:-200])
+    with pytest.raises(ValueError, match='^is a truncated DICOM file: copy or export it again$'):
+        read_dataset(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmaffinity.utils.config import config_name, find_config, load_config, own_config, work_folder
+from mmaffinity.utils.config import config_argument, config_name, find_config, load_config, own_config, work_folder
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from mmaffinity.utils.config import config_name, find_config, load_config, own_c
         ({'custom_hooks': 5}, 'custom_hooks is 5, not a list of dicts'),
         ({'custom_hooks': [5]}, r'custom_hooks.0 is 5, not a dict'),
         ({'default_hooks': 5}, 'default_hooks is 5, not a dict'),
+        ({'image_size': 256}, r'image_size is 256, not a width and a height in pixels, such as \(512, 512\)'),
         ({'load_from': 5}, 'load_from is 5, not a path'),
         ({'train_dataloader.dataset': 3}, 'train_dataloader.dataset is 3, not a dict'),
         ({'model': 'x'}, "model is 'x', not a dict"),
@@ -83,6 +84,15 @@ def test_the_name_of_a_config_is_its_path_below_configs(tmp_path):
     names['my/own'].touch()
     assert [config_name(Config.fromfile(path)) for path in names.values()] == list(names)
     assert config_name(Config()) is None
+
+
+def test_messages_name_a_config_as_a_command_takes_it(tmp_path):
+    """Not by the place of the installed package, which nobody typed."""
+    own = tmp_path / 'my_slices.py'
+    own.touch()
+    assert config_argument(Config.fromfile(find_config('published/affinity_c8'))) == 'published/affinity_c8'
+    assert config_argument(Config.fromfile(own)) == str(own)
+    assert config_argument(Config()) == 'CONFIG'
 
 
 def test_file_takes_precedence_over_a_name(tmp_path, monkeypatch):

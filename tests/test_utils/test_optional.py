@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from mmaffinity.utils import optional
 from mmaffinity.utils.optional import quiet, require
 
 
@@ -40,3 +41,20 @@ def test_quiet_packages_report_errors_only(name, caplog, recwarn):
         raise KeyError
     below.warning('a later remark')
     assert caplog.messages == ['a failure', 'a later remark'] and not recwarn.list
+
+
+def test_the_runtime_alone_is_given_its_own_extras(monkeypatch):
+    """There, "mmaffinity[...]" would ask pip for another distribution."""
+    for installed, name in (
+        (('mmaffinity-runtime',), 'mmaffinity-runtime'),
+        (('mmaffinity',), 'mmaffinity'),
+        ((), 'mmaffinity'),
+    ):
+
+        def version(wanted, installed=installed):
+            if wanted not in installed:
+                raise optional.PackageNotFoundError(wanted)
+            return '0.1.0'
+
+        monkeypatch.setattr(optional, 'version', version)
+        assert optional.install_command('medical') == f'pip install "{name}[medical]"'

@@ -23,6 +23,7 @@ def test_repeats_are_one_box_with_the_sum_of_their_contributions(tmp_path):
     assert sorted(texts(upper_a)) == ['#1\u20132 +75 %', '#3 \u221225 %']
     assert '#1\u20132 \u2212100 %' in texts(upper_b)
     assert [label.get_text() for label in lower_a.get_yticklabels()] == ['#1\u20132', '#3', 'rest', 'logit']
+    assert 'rest: not from any RoI (biases)' in ' '.join(figure.get_supxlabel().split())
     assert [bar.get_width() for bar in lower_a.patches] == [3.0, -1.0, 0.5, 2.5]
     assert [bar.get_width() for bar in lower_b.patches] == [-2.0, 0.0, 0.25, -1.75]
     styles = {patch.get_linestyle() for patch in upper_a.patches}
@@ -38,6 +39,8 @@ def test_many_rois_are_merged_into_the_rest():
     figure = draw_evidence(IMAGE, boxes, given, np.array([1.0]), ('A',))
     lower = figure.axes[1]
     assert lower.get_yticklabels()[-2].get_text() == 'rest, 8 RoIs'
+    foot = ' '.join(figure.get_supxlabel().split())
+    assert 'rest: biases, and the RoIs without a bar; logit' in foot and 'not from any RoI' not in foot
     assert sum(bar.get_width() for bar in lower.patches[:-1]) == pytest.approx(lower.patches[-1].get_width())
 
 

@@ -129,7 +129,10 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
             for fold in range(entry.get('folds') or 1):
                 plan.runs.append(_make_run(plan, entry, known, data, seed, fold))
     if not plan.runs:
-        raise ValueError(f'no run of {file.name} can start: {"; ".join(sorted(set(plan.left_out.values())))}')
+        raise ValueError(
+            f'no run of {file.name} can start: {"; ".join(sorted(set(plan.left_out.values())))}. Give DATA_ROOT as the folder '
+            'above the data sets (docs/data.md tells where to get the public ones), or try --phantom, which needs no data'
+        )
     return plan
 
 

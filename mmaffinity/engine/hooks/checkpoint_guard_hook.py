@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 from mmaffinity.checkpoints import explain_mismatch
+from mmaffinity.checkpoints.model import other_config
 
 
 @HOOKS.register_module()
@@ -55,7 +56,9 @@ class CheckpointGuardHook(Hook):
         )
         if problem:
             remedy = (
-                '; to start layers from scratch, list them in default_hooks.checkpoint_guard.new_layers' if starting else ''
+                '; to start layers from scratch, list them in default_hooks.checkpoint_guard.new_layers'
+                if starting
+                else other_config(checkpoint, runner.cfg.filename)
             )
             raise ValueError(f'the checkpoint {runner._load_from} does not match the config: {problem}{remedy}')
         if not starting:

@@ -16,6 +16,7 @@ from mmaffinity.datasets.training_statistics import (
     statistics_file,
     training_statistics,
 )
+from mmaffinity.utils.config import config_argument
 from mmaffinity.utils.console import NamedProgress
 from mmaffinity.utils.files import write_json_atomic
 from mmaffinity.utils.wording import plural
@@ -87,7 +88,7 @@ class GreyLevelStatisticsHook(Hook):
         replaced = ', replacing those of other slices' if kept else ''
         runner.logger.info(
             f'{_in_words(found)}; stored in {file} and in every checkpoint{replaced}. To store them with the '
-            f'data for other runs: mmaffinity statistics {runner.cfg.filename or "CONFIG"}'
+            f'data for other runs: mmaffinity statistics {config_argument(runner.cfg)}'
         )
         return found['mean'], found['std']
 
@@ -100,7 +101,7 @@ class GreyLevelStatisticsHook(Hook):
         if used[SLICES_KEY] != slices_fingerprint(runner.train_dataloader.dataset):
             runner.logger.warning(
                 f'{file} was computed from other slices ({used.get("source")}) than those of this run, and is used '
-                f'unchanged; to recompute it: mmaffinity statistics {runner.cfg.filename or "CONFIG"} --overwrite'
+                f'unchanged; to recompute it: mmaffinity statistics {config_argument(runner.cfg)} --overwrite'
             )
 
 

@@ -7,13 +7,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmaffinity.structures import SliceDataSample
-from mmaffinity.visualization.pages.panels import panel_pair, predicted_part
+from mmaffinity.visualization.pages.panels import SCORE_THR, panel_pair, predicted_part
 from mmaffinity.visualization.sample_arrays import slice_probabilities, true_class
 
 from .slice_visualization_hook import read_picture
 
 MAX_PICTURES = 2000  # each takes about 15 kB
-SCORE_THR = 0.5  # lesions with a lower score are not drawn
 
 
 class PagePicturesHook(Hook):

@@ -11,10 +11,11 @@ from ..sample_arrays import predicted_lesions, ranked_rois, true_lesions
 
 SIDE = 320  # pixels of the longer side of one panel, so that 2000 images fit into a page
 QUALITY = 82  # of JPEG
-LESIONS, ROIS = 'predicted lesions', 'RoIs used for classification'
+SCORE_THR = 0.5  # lesions with a lower score are not drawn
+LESIONS, ROIS = f'predicted lesions with a score of at least {SCORE_THR}', 'RoIs used for classification'
 
 
-def panel_pair(image: np.ndarray, sample: Any, score_thr: float = 0.5) -> bytes:
+def panel_pair(image: np.ndarray, sample: Any, score_thr: float = SCORE_THR) -> bytes:
     """Draw a slice twice: with its annotated lesions, and with its predicted lesions or else the RoIs used for its class.
 
     A slice is drawn once if it has no lesion annotations and the model predicts neither.

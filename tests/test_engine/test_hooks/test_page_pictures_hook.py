@@ -77,4 +77,4 @@ def test_what_is_drawn_is_named(runner, tmp_path):
     )
     hook = PagePicturesHook()
     run(hook, runner, [sample, make_slice(tmp_path / 'b.png', [0.2, 0.7], 1)])
-    assert hook.drawn == 'predicted lesions'
+    assert hook.drawn == 'predicted lesions with a score of at least 0.5'

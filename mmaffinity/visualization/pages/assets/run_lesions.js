@@ -31,7 +31,9 @@ function showLesions() {
     el(
       'p',
       {class: 'faint'},
-      head.test ? 'Left: annotated lesions, dashed; right: predicted lesions.' : "Each test run's own page shows the lesions.",
+      head.test
+        ? `Left: annotated lesions, dashed; right: ${head.drawn ?? 'predicted lesions'}. AP and the numbers include lower scores.`
+        : "Each test run's own page shows the lesions.",
     ),
   );
   gallery(

@@ -112,6 +112,6 @@ function choose(wanted) {
     el('h2', {}, `${what}: ${plural(items.length, 'slice')}`),
     el('div', {class: 'controls screen'}, el('label', {}, 'order ', sort)),
   );
-  if (head.drawn) $('gallery').append(el('p', {class: 'faint'}, `Left: the slice; right: with ${head.drawn}.`));
+  if (head.drawn) $('gallery').append(el('p', {class: 'faint'}, `Left: the slice; right: its ${head.drawn}.`));
   gallery($('gallery'), items, sliceFigure);
 }
