@@ -12,9 +12,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmaffinity.datasets.phantom.writer import is_phantom
 from mmaffinity.datasets.verification.fingerprints import record_of
 from mmaffinity.utils.config import config_name
 from mmaffinity.utils.files import write_json_atomic
+from mmaffinity.utils.nested_datasets import leaf_datasets
+from mmaffinity.utils.provenance import SYNTHETIC
 
 FILE = 'data_fingerprint.json'
 META_KEY = 'data_fingerprint'
@@ -26,7 +29,8 @@ class DataRecordHook(Hook):
 
     The file contains ``config``, the name of the config; ``train`` and ``val`` (null without validation), each from
     :func:`~mmaffinity.datasets.verification.record_of`; and ``earlier``, the fingerprints of any other training data that the
-    run used before it was resumed. A checkpoint's ``meta`` contains only the fingerprints.
+    run used before it was resumed. A checkpoint's ``meta`` contains only the fingerprints and, if all training data belong to a
+    phantom, ``synthetic_data=True``, so that predictions on real CT carry a warning.
 
     Args:
         read_files: whether to read every slice for the SHA-256 of its content; see :func:`reads_files`.
@@ -37,6 +41,7 @@ class DataRecordHook(Hook):
         self.read_files = read_files
         self.config = config
         self.meta: dict[str, dict[str, str | None] | None] = {}
+        self.synthetic = False
 
     def before_train(self, runner: Runner) -> None:
         """Record the data, and warn if a resumed run continues with other data."""
@@ -63,10 +68,15 @@ class DataRecordHook(Hook):
             )
         write_json_atomic(file, dict(config=self.config, train=train, val=val, earlier=earlier))
         self.meta = dict(train=_fingerprints(train), val=_fingerprints(val) if val else None)
+        parts = leaf_datasets(runner.train_dataloader.dataset)
+        self.synthetic = all(is_phantom(getattr(part, 'data_root', None)) for part in parts)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Store the fingerprints in a checkpoint's ``meta``."""
-        checkpoint.setdefault('meta', {})[META_KEY] = dict(self.meta)
+        """Store the fingerprints, and whether all training data are synthetic, in a checkpoint's ``meta``."""
+        meta = checkpoint.setdefault('meta', {})
+        meta[META_KEY] = dict(self.meta)
+        if self.synthetic:
+            meta[SYNTHETIC] = True
 
 
 def name_of_run(cfg: Config) -> str | None:

@@ -21,7 +21,7 @@ from mmaffinity.utils.config import own_config
 from mmaffinity.utils.device import find_device
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.prediction_pipeline import prediction_transforms, slice_class_names, takes_color
-from mmaffinity.utils.provenance import config_hash
+from mmaffinity.utils.provenance import SYNTHETIC, config_hash
 
 from .base_inferencer import SliceInferencer
 
@@ -85,9 +85,10 @@ class AffinityInferencer(SliceInferencer):
         transforms = prediction_transforms(cfg)
         self.options = replace(self.options, color=takes_color(transforms))
         self.pipeline = Compose([TRANSFORMS.build(transform) for transform in transforms])
-        meta = (content.get('meta') or {}).get('dataset_meta') or {}
-        self.slice_classes = tuple(map(str, meta.get('slice_classes') or slice_class_names(cfg)))
-        self.lesion_classes = tuple(str(name) for name in meta.get('classes') or ('lesion',))
+        meta = content.get('meta') or {}
+        names = meta.get('dataset_meta') or {}
+        self.slice_classes = tuple(map(str, names.get('slice_classes') or slice_class_names(cfg)))
+        self.lesion_classes = tuple(str(name) for name in names.get('classes') or ('lesion',))
         self.description = dict(
             config=str(cfg.filename) if cfg.filename else None,
             config_sha256=config_hash(cfg),
@@ -99,6 +100,8 @@ class AffinityInferencer(SliceInferencer):
         self.precision = 'float32' if precision == 'auto' else precision
         if self.precision != 'float32':
             self.description['precision'] = self.precision
+        if meta.get(SYNTHETIC):
+            self.description[SYNTHETIC] = True
 
     def _read(self, scan: Scan, done: Container[str]) -> Iterator[Slice | Problem]:
         return read_ahead(scan, done, self.workers)

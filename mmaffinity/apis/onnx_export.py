@@ -20,7 +20,7 @@ from mmaffinity.runtime.model_file import FORMAT, SCHEMA
 from mmaffinity.scans import TRAINING_WINDOW, Problem, sample_slices
 from mmaffinity.utils.files import whole_file
 from mmaffinity.utils.optional import quiet, require
-from mmaffinity.utils.provenance import NOTICE
+from mmaffinity.utils.provenance import NOTICE, SYNTHETIC
 
 from .inferencer import AffinityInferencer
 
@@ -114,6 +114,8 @@ def export_onnx(
         graph_sha256=hashlib.sha256(inspect(content).graph).hexdigest(),
         versions=dict(mmaffinity=__version__, torch=torch.__version__, onnx=onnx.__version__),
     )
+    if inferencer.description.get(SYNTHETIC):
+        described[SYNTHETIC] = True
     del model.metadata_props[:]
     model.metadata_props.add(key='mmaffinity', value=json.dumps(described, sort_keys=True, allow_nan=False))
     with whole_file(out) as file:

@@ -9,6 +9,7 @@ import numpy as np
 from mmaffinity.runtime import open_session, read_model_file
 from mmaffinity.scans import ReadOptions, Slice
 from mmaffinity.utils.mask_pasting import paste_masks
+from mmaffinity.utils.provenance import SYNTHETIC
 
 from .base_inferencer import SliceInferencer
 
@@ -72,6 +73,8 @@ class OnnxInferencer(SliceInferencer):
             precision=self.session.precision,
             exported_from=described['checkpoint_sha256'],
         )
+        if described.get(SYNTHETIC):
+            self.description[SYNTHETIC] = True
 
     def _prepare(self, item: Slice) -> tuple[np.ndarray, tuple[int, int]]:
         size = self.model.width, self.model.height

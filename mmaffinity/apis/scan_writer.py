@@ -16,7 +16,7 @@ from mmaffinity.scans.opening import brief
 from mmaffinity.scans.output_folder import OutputFolder
 from mmaffinity.scans.result_folders import OVERLAYS_FOLDER, ResultFolders, picture_name, renumber_pictures
 from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, write_prediction
-from mmaffinity.utils.provenance import NOTICE, now, versions
+from mmaffinity.utils.provenance import NOTICE, SYNTHETIC, now, versions
 from mmaffinity.utils.wording import plural
 
 from .base_inferencer import SliceInferencer, SlicePrediction, failure
@@ -168,6 +168,8 @@ class ScanWriter:
                 counted.add(record.name, record.notes)
         totals = summary.to_dict()
         notes = [*scan.info.notes]
+        if self.inferencer.description.get(SYNTHETIC):
+            notes.append(f"{WARNING}the model's training slices are synthetic (phantom): its results on real CT mean nothing")
         if num_problems:
             notes.append(f'{WARNING}{plural(num_problems, "slice")} could not be predicted; sums and volumes exclude them')
         head = dict(self.head(), scan=asdict(scan.info))

@@ -19,7 +19,7 @@ from mmaffinity.structures import CLASSIFICATION
 from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of, whole_file, whole_folder, write_json_atomic
 from mmaffinity.utils.nested_datasets import leaf_configs
-from mmaffinity.utils.provenance import NOTICE, config_hash
+from mmaffinity.utils.provenance import NOTICE, SYNTHETIC, config_hash
 from mmaffinity.utils.references import DATALOADERS
 from mmaffinity.utils.wording import first_and_rest
 
@@ -167,11 +167,14 @@ def merge_head(
     except RuntimeError as error:
         raise ValueError(f'the slice head of {head} does not match the config: {error}') from error
     names: dict[str, Any] = {}
-    for source, key in ((load_checkpoint(detector), 'classes'), (content, 'slice_classes')):
+    first = load_checkpoint(detector)
+    for source, key in ((first, 'classes'), (content, 'slice_classes')):
         value = ((source.get('meta') or {}).get('dataset_meta') or {}).get(key)
         if value is not None:
             names[key] = value
     meta = dict(dataset_meta=names, detector_sha256=sha256_of(detector), head_sha256=sha256_of(head))
+    if (first.get('meta') or {}).get(SYNTHETIC):
+        meta[SYNTHETIC] = True
     with whole_file(out) as file:
         torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
     return Path(out)

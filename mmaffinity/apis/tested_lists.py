@@ -1,9 +1,9 @@
 """Identify the slices of a test run, so that runs on different lists are never compared."""
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from mmaffinity.datasets.phantom.writer import MARKER
+from mmaffinity.datasets.phantom.writer import is_phantom
 from mmaffinity.utils.nested_datasets import leaf_datasets
 from mmaffinity.utils.provenance import fingerprint
 
@@ -29,12 +29,6 @@ class TestedLists(NamedTuple):
         return pure.as_posix()
 
 
-def _is_phantom(root: str | None) -> bool:
-    # A phantom has one folder per data set, and its marker next to these folders.
-    place = Path(root).resolve() if root else None
-    return place is not None and any((folder / MARKER).is_file() for folder in (place, place.parent))
-
-
 def find_tested_lists(dataset: Any) -> TestedLists:
     """Collect the lists of a data set, or of all parts of a concatenation."""
     parts = list(leaf_datasets(dataset))
@@ -44,7 +38,7 @@ def find_tested_lists(dataset: Any) -> TestedLists:
     paths: dict[str, list] = {}
     for part in parts:
         entry = lists.lists.setdefault(part.task, dict(ann_files=[], synthetic=False))
-        entry['synthetic'] |= _is_phantom(part.data_root)
+        entry['synthetic'] |= is_phantom(part.data_root)
         # A data set that lists folders has no annotation file.
         entry['ann_files'].append(lists.relative(str(part.ann_file or getattr(part, 'source', type(part).__name__))))
         paths.setdefault(part.task, []).extend(

@@ -12,6 +12,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmaffinity.utils.files import sha256_of
 from mmaffinity.utils.optional import require
+from mmaffinity.utils.provenance import SYNTHETIC
 from mmaffinity.utils.shared_config import read_description
 
 SAFE_TORCH = (2, 10)  # the first release without a known vulnerability in weights-only loading
@@ -198,4 +199,9 @@ def _described(path: Path) -> dict:
             'differs; download both again, or move the JSON elsewhere'
         )
     names = {key: description.get(key) for key in ('slice_classes', 'classes')}
-    return dict(dataset_meta={key: tuple(map(str, value)) for key, value in names.items() if isinstance(value, list)})
+    meta: dict[str, Any] = dict(
+        dataset_meta={key: tuple(map(str, value)) for key, value in names.items() if isinstance(value, list)}
+    )
+    if description.get(SYNTHETIC) is True:
+        meta[SYNTHETIC] = True
+    return meta

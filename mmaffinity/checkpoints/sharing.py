@@ -10,7 +10,7 @@ from mmaffinity.utils.config import own_config
 from mmaffinity.utils.files import sha256_of, whole_file, write_json_atomic
 from mmaffinity.utils.optional import require
 from mmaffinity.utils.prediction_pipeline import prediction_transforms, takes_color
-from mmaffinity.utils.provenance import NOTICE, now, versions
+from mmaffinity.utils.provenance import NOTICE, SYNTHETIC, now, versions
 from mmaffinity.utils.shared_config import FORMAT, REFUSED_KEYS, SCHEMA, check_shared_config, decode, encode
 
 from .loading import load_checkpoint
@@ -74,6 +74,7 @@ def export_model(
         slice_classes=classes,
         classes=list(map(str, names.get('classes') or ('lesion',))),
         config=encoded,
+        **({SYNTHETIC: True} if meta.get(SYNTHETIC) else {}),
         source=dict(
             config=Path(cfg.filename).name if cfg.filename else None,
             checkpoint=Path(checkpoint).name,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOTICE = 'Research use only; not a medical device.'
 SHORT_NOTICE = 'research use only'  # for images and headers
+SYNTHETIC = 'synthetic_data'  # in the metadata of models that were trained on a phantom
 
 
 def versions() -> dict[str, str]:

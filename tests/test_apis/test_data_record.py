@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,16 @@ def test_training_records_its_data(trained, listings):
     meta = load_checkpoint(trained / 'epoch_1.pth')['meta']
     assert meta['data_fingerprint'] == {split: fingerprints(record[split]) for split in ('train', 'val')}
     assert all(meta['data_fingerprint']['train'].values())
+
+
+def test_training_on_a_phantom_is_recorded_in_checkpoints(trained):
+    assert load_checkpoint(trained / 'epoch_1.pth')['meta']['synthetic_data'] is True
+
+
+def test_training_on_other_data_is_not_called_synthetic(tiny_phantom, repo_root, tmp_path):
+    shutil.copytree(tiny_phantom / 'cncb_ncov', tmp_path / 'mine')
+    train_model(small_config(repo_root, tmp_path / 'mine', **{'train_cfg.max_epochs': 1}), work_dir=tmp_path / 'work')
+    assert 'synthetic_data' not in load_checkpoint(tmp_path / 'work/epoch_1.pth')['meta']
 
 
 def test_work_folder_with_a_run_of_another_config_is_rejected(trained):

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from scan_helpers import write_images
 
 from mmaffinity.apis import OnnxInferencer
@@ -18,6 +19,14 @@ def test_metadata_describes_the_model_but_not_the_machine(exported, repo_root):
     assert described['config'] == 'narrow.py' and described['checkpoint'] == 'model_0.pth' and 'notice' in described
     assert described['preprocessing']['window'] == {'level': -600, 'width': 1500}
     assert described['preprocessing']['in_graph']['normalization'] == 'slice'
+
+
+def test_synthetic_training_data_stay_on_record(exported, tmp_path):
+    content = torch.load(exported[1], weights_only=True)
+    torch.save(dict(content, meta=dict(synthetic_data=True)), tmp_path / 'marked.pth')
+    model = export_onnx(exported[0], tmp_path / 'marked.pth', tmp_path / 'marked.onnx')
+    assert OnnxInferencer(model, threads=1).description['synthetic_data'] is True
+    assert 'synthetic_data' not in OnnxInferencer(exported[2], threads=1).description
 
 
 def test_export_is_reproducible_and_failure_keeps_the_old_file(exported, tmp_path):

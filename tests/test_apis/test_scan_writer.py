@@ -22,6 +22,7 @@ from scan_helpers import (
 from mmaffinity.apis import base_inferencer as inferencer_module
 from mmaffinity.apis import scan_writer
 from mmaffinity.apis.prediction import predict_to_folder
+from mmaffinity.apis.prediction_report import report_lines
 from mmaffinity.scans import Lesion, SliceRecord
 
 
@@ -135,6 +136,17 @@ def test_report_contains_all_notes(tmp_path, inferencer):
     assert read(tmp_path / 'out' / report.scans[0].folder / 'prediction.json')['scan']['notes'] == notes
     again = predict_to_folder(inferencer, tmp_path / 'in', tmp_path / 'out', overlays='none', resume=True)
     assert again.scans[0].notes == notes
+
+
+def test_model_of_a_phantom_is_a_warning(tmp_path, inferencer, monkeypatch, capsys):
+    monkeypatch.setitem(inferencer.description, 'synthetic_data', True)
+    report = predict_to_folder(inferencer, write_images(tmp_path / 'in', 1), tmp_path / 'out', overlays='none')
+    note = "warning: the model's training slices are synthetic (phantom): its results on real CT mean nothing"
+    assert report.scans[0].notes.count(note) == 1
+    content = read(tmp_path / 'out' / report.scans[0].folder / 'prediction.json')
+    assert note in content['scan']['notes'] and content['model']['synthetic_data'] is True
+    assert note in '\n'.join(report_lines(report, tmp_path / 'out'))
+    assert note.removeprefix('warning: ') in (tmp_path / 'out' / report.scans[0].folder / 'index.html').read_text()
 
 
 def test_missing_requested_segmentation_is_a_warning(tmp_path, inferencer):

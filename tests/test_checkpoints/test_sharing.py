@@ -43,6 +43,17 @@ def test_exported_files_predict_like_the_checkpoint(model, shared):
     assert found.slice_classes == ('Normal', 'CP', 'COVID-19')
 
 
+def test_synthetic_training_data_stay_on_record(model, tmp_path):
+    """In shared files too, so that a prediction with them carries the warning."""
+    content = torch.load(model[1], weights_only=True)
+    marked = tmp_path / 'marked.pth'
+    torch.save(dict(content, meta=dict(content.get('meta') or {}, synthetic_data=True)), marked)
+    weights, description = export_model(model[0], marked, tmp_path / 'shared')
+    assert AffinityInferencer(model[0], marked, device='cpu').description['synthetic_data'] is True
+    assert AffinityInferencer(description, weights, device='cpu').description['synthetic_data'] is True
+    assert 'synthetic_data' not in AffinityInferencer(*model, device='cpu').description
+
+
 def test_exported_content(model, shared):
     weights, description = shared
     content = json.loads(description.read_text())

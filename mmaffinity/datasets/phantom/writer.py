@@ -88,6 +88,13 @@ def _claim(out_dir: Path, settings: PhantomSettings, overwrite: bool) -> None:
     _write(marker, (json.dumps(wanted, indent=2) + '\n').encode())
 
 
+def is_phantom(data_root: str | Path | None) -> bool:
+    """Return whether a data root belongs to a phantom, as shown by the marker file that :func:`write_phantom` creates."""
+    # A phantom has one folder per data set, and its marker next to these folders.
+    place = Path(data_root).resolve() if data_root else None
+    return place is not None and any((folder / MARKER).is_file() for folder in (place, place.parent))
+
+
 def write_phantom(
     out_dir: str | Path,
     seed: int = 0,
