@@ -123,7 +123,7 @@ class SliceFolderDataset(SliceDataset):
         if not (root / folder).is_dir():
             raise FileNotFoundError(
                 f'{missing_folder(root / folder)}. Set data_root to the parent of the class folders, and '
-                'slice_classes to their names'
+                'slice_classes (--classes of mmaffinity convert class-folders) to their names'
             )
         return list_folder(root / folder, [root / other for other in self.folders if other != folder])
 
