@@ -131,7 +131,7 @@ def read_plan(path: str | Path, root: str | Path, seeds: int = 1) -> Plan:
     if not plan.runs:
         raise ValueError(
             f'no run of {file.name} can start: {"; ".join(sorted(set(plan.left_out.values())))}. Give DATA_ROOT as the folder '
-            'above the data sets (docs/data.md tells where to get the public ones), or try --phantom, which needs no data'
+            'above the data sets (docs/data.md lists sources of the public ones), or try --phantom, which needs no data'
         )
     return plan
 
