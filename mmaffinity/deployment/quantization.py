@@ -22,8 +22,8 @@ def quantize(model: Any, slices: Iterable[np.ndarray]) -> Any:
     convolutions.
 
     Args:
-        model: ``ModelProto`` in float32, with the names from ``export_onnx``; unusable afterwards, because ONNX Runtime moves its
-            weights to temporary files.
+        model: ``ModelProto`` in float32, with the names from ``export_onnx``; unusable afterwards, because ONNX Runtime moves
+            its weights to temporary files.
         slices: at least one calibration slice, each float32 (1, 1, H, W) with grey levels 0 to 255.
 
     Returns:

@@ -17,6 +17,7 @@ from .fast import (
     SingleLevelRoIExtractor,
     SparseRoIAlign,
 )
+from .losses import MaskDiceLoss
 from .roi_heads import (
     AffinityMaskScoringRoIHead,
     AffinityRoIHead,
@@ -43,6 +44,7 @@ __all__ = [
     'LesionBBoxHead',
     'LesionMaskHead',
     'LogitRankedRPNHead',
+    'MaskDiceLoss',
     'MaskFeatureHead',
     'PooledClsHead',
     'PooledMaskFeatureHead',

@@ -1,0 +1,5 @@
+"""Losses."""
+
+from .mask_dice_loss import MaskDiceLoss
+
+__all__ = ['MaskDiceLoss']
