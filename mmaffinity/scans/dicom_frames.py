@@ -66,10 +66,10 @@ def read_headers(path: Path, name: str, key: str) -> list[DicomHeader | Problem]
         ValueError: if pydicom is missing, or the file is not DICOM or has no axial CT slice; the message says what it is.
     """
     data, end = read_until_pixels(path, (*TAGS, *_FRAME_TAGS))
+    size = path.stat().st_size
     try:
         if text_of(data, 'SOPClassUID') in ENHANCED_CT:
             return _Frames(data, path, name, key).headers(end)
-        size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise ValueError(f'has {size} bytes, above the limit of {MAX_FILE_BYTES} for a file with one slice')
         return [to_header(data, path, name, key)]

@@ -114,11 +114,11 @@ def kind_of(path: Path) -> str:
     """
     with open_regular(path) as file:
         head = file.read(HEAD_BYTES)
+        if head[128:132] == b'DICM':
+            return DICOM
         if compressed := head.startswith(b'\x1f\x8b'):
             head = _gunzip_head(head + file.read(64 * 1024))
     name = path.name.lower()
-    if head[128:132] == b'DICM':
-        return DICOM
     if _is_nifti(head):
         return NIFTI
     if compressed:

@@ -65,6 +65,7 @@ def archive() -> bytes:
         (b'', 'is empty'),
         (archive(), 'zip archive'),
         (gzip.compress(b'x' * 1000), 'gzip-compressed but not NIfTI'),
+        (gzip.compress(bytes(128) + b'DICM' + bytes(400)), 'gzip-compressed but not NIfTI'),
         (b'\x1f\x8b' + b'\xff' * 600, 'damaged gzip'),
         (b'\0' * 1000, 'zero bytes only'),
         (b'<html>', 'web page'),
