@@ -40,6 +40,7 @@ VARIATIONS = {
         'roi_head.mask_iou_head': dict(type='MaskIoUHead', num_convs=1, num_fcs=1, fc_out_channels=16, num_classes=3),
         'train_cfg.rcnn.mask_thr_binary': 0.5,
     },
+    'views': {'test_cfg.views': [dict(flip=True), dict(shift=True)]},
     'five slice classes': {'roi_head.cls_head.num_classes': 5},
 }
 
@@ -139,6 +140,7 @@ def test_boxes_and_masks_of_a_padded_batch_are_in_pixels_of_each_image():
         ({f'{MASK_HEAD}.upsample_cfg': dict(type='bilinear', scale_factor=2)}, "upsamples by 'deconv' only, not 'bilinear'"),
         ({'roi_head.cls_head.num_classes': 1}, 'num_classes of AffinityClsHead must be at least 2, not 1'),
         ({'data_preprocessor.pad_mask': True}, 'set pad_mask=False'),
+        ({**VARIATIONS['Mask Scoring R-CNN'], 'test_cfg.views': [dict(flip=True)]}, 'views of test_cfg .* Mask Scoring R-CNN'),
     ],
 )
 def test_unsupported_parts_are_refused_with_the_reason(changes, message):

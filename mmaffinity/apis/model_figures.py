@@ -68,10 +68,11 @@ def model_evidence(model: EvaluatedModel, path: str) -> tuple[Figure, str]:
     """
     image, sample = model(model.index_of(path, 'classification'))
     prediction, truth = _prediction(sample, 'roi_weights'), true_class_name(sample, model.class_names)
-    evidence = roi_evidence(model.model.roi_head.cls_head, prediction.roi_features, prediction.roi_weights)
+    head = model.model.roi_head.cls_head
+    evidence = roi_evidence(head, prediction.roi_features, prediction.roi_weights)
     title = f'{sample_name(sample)}, truth: {truth}, predicted: {model.class_names[int(prediction.label)]}'
     boxes, given, rest = (to_array(value) for value in (prediction.roi_boxes, evidence.contributions, evidence.rest))
-    return draw_evidence(image, boxes, given, rest, model.class_names, title), truth
+    return draw_evidence(image, boxes, given, rest, model.class_names, title, head.with_slice_roi), truth
 
 
 def most_confident_slices(records: Sequence[dict]) -> list[str]:

@@ -66,6 +66,7 @@ def extract_rois(
     batch_size: int = 4,
     overrides: dict | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    flip: bool = False,
 ) -> Path:
     """Store the RoIs (:class:`RankedRoIs`) of every labelled slice in a config's data sets, for :class:`RoISliceClassifier`.
 
@@ -77,6 +78,8 @@ def extract_rois(
         batch_size: slices per batch.
         overrides: config fields by dotted key.
         progress: called with the number of finished slices and their total.
+        flip: also store the RoIs of the mirror image of each slice, as further rows of each file, for ``flip_prob`` of
+            :class:`LoadStoredRoIs`.
 
     Returns:
         The folder.
@@ -109,19 +112,19 @@ def extract_rois(
         for start in range(0, len(todo), batch_size):
             batch = pseudo_collate([dataset[index] for dataset, index in todo[start : start + batch_size]])
             data = model.data_preprocessor(batch)
-            x = model.extract_feat(data['inputs'])
-            samples = data['data_samples']
-            rois = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
-            for name in FIELDS:
-                value = getattr(rois, name)
-                if value is None:
-                    continue
-                if name not in arrays:
-                    kind = np.float16 if name == 'mask_features' else np.float32
-                    arrays[name] = np.lib.format.open_memmap(
-                        folder / f'{name}.npy', mode='w+', dtype=kind, shape=(len(todo), *value.shape[1:])
-                    )
-                arrays[name][start : start + len(value)] = value.numpy()
+            inputs, samples = data['inputs'], data['data_samples']
+            for row, slices in ((start, inputs), (len(todo) + start, inputs.flip(-1)))[: 1 + flip]:
+                x = model.extract_feat(slices)
+                rois = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
+                for name in FIELDS:
+                    value = getattr(rois, name)
+                    if value is None:
+                        continue
+                    if name not in arrays:
+                        kind = np.float16 if name == 'mask_features' else np.float32
+                        shape = (len(todo) * (1 + flip), *value.shape[1:])
+                        arrays[name] = np.lib.format.open_memmap(folder / f'{name}.npy', mode='w+', dtype=kind, shape=shape)
+                    arrays[name][row : row + len(value)] = value.numpy()
             progress(min(start + batch_size, len(todo)), len(todo))
         for array in arrays.values():
             array.flush()
@@ -133,6 +136,7 @@ def extract_rois(
                 checkpoint_sha256=sha256_of(checkpoint),
                 fields=list(arrays),
                 slice_roi=model.roi_head.cls_head.with_slice_roi,
+                flipped=flip,
                 slices=list(places),
             ),
         )

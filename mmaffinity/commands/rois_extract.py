@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='weights of that model, or of a Mask R-CNN of the same architecture')
     parser.add_argument('--out', metavar='DIR', default='data/rois', help='output folder (default: data/rois)')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
+    parser.add_argument('--flip', action='store_true', help='also store the mirror image of each slice, for augmentation')
     add_config_options(parser)
 
 
@@ -29,5 +30,6 @@ def run(args: argparse.Namespace) -> None:
         args.overwrite,
         overrides=args.cfg_options,
         progress=lambda done, total: progress('slices', done, total),
+        flip=args.flip,
     )
     print(f'The RoIs are in {folder}')

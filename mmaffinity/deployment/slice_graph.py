@@ -73,6 +73,8 @@ class SliceGraph(nn.Module):
         super().__init__()
         if type(model) is not AffinityRCNN:
             raise ValueError(f'a model of type {type(model).__name__} cannot be exported to ONNX, only AffinityRCNN')
+        if model.views:
+            raise ValueError('a model that averages views cannot be exported; set model.test_cfg.views=None')
         model = frozen(model)
         self.normalize, self.neck = Normalization(model.data_preprocessor), model.neck
         self.backbone = fuse_conv_bn(model.backbone)

@@ -26,6 +26,7 @@ def draw_evidence(
     rest: np.ndarray,
     class_names: Sequence[str],
     title: str = '',
+    slice_roi: bool = False,
 ) -> Figure:
     """Draw the attribution of each class to the RoIs.
 
@@ -45,6 +46,7 @@ def draw_evidence(
         rest: part of each logit that comes from no RoI, shape (K,).
         class_names: names of the K classes.
         title: title of the figure: name of the slice, its class, the prediction.
+        slice_roi: whether the last RoI is the whole slice, which has no rank.
 
     Returns:
         The figure, for :func:`save_figure`.
@@ -65,7 +67,7 @@ def draw_evidence(
             f'the attribution of {num_classes} classes needs boxes (beta, 4), contributions (beta, {num_classes}) and '
             f'rest ({num_classes},), not {boxes.shape}, {contributions.shape} and {rest.shape}'
         )
-    boxes, contributions, names = _merge_repeats(boxes, contributions)
+    boxes, contributions, names = _merge_repeats(boxes, contributions, slice_roi)
     totals = np.abs(contributions).sum(0)
     shares = contributions / np.where(totals > 0, totals, 1)
     rgb = to_rgb(image)
@@ -88,8 +90,8 @@ def draw_evidence(
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     foot = (
-        'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI; %: share of the contributions of all '
-        'RoIs to that class; rest: '
+        f'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI{"; slice: all of it" * slice_roi}; '
+        '%: share of the contributions of all RoIs to that class; rest: '
         f'{"biases, and the RoIs without a bar" if len(boxes) > bars else "not from any RoI (biases)"}; logit: the sum.'
     )
     foot = textwrap.fill(foot, int(17 * figure.get_figwidth()))
@@ -97,9 +99,11 @@ def draw_evidence(
     return figure
 
 
-def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    groups = ranks_by_box(boxes)
+def _merge_repeats(boxes: np.ndarray, contributions: np.ndarray, slice_roi: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    groups = ranks_by_box(boxes[: len(boxes) - slice_roi])
     names = [f'#{rank_text(ranks)}' for ranks in groups]
+    if slice_roi:
+        groups, names = [*groups, [len(boxes)]], [*names, 'slice']
     places = [np.array(ranks) - 1 for ranks in groups]
     return boxes[[own[0] for own in places]], np.stack([contributions[own].sum(0) for own in places]), names
 

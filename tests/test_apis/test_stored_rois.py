@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from model_helpers import NARROW
 
 from mmaffinity.apis import test_model, train_model
-from mmaffinity.apis.stored_rois import extract_rois, merge_head
+from mmaffinity.apis.stored_rois import extract_rois, load_detector, merge_head
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.utils.config import load_config
 
@@ -137,6 +138,33 @@ def test_the_whole_slice_is_stored_last(repo_root, roots, detector, stored, tmp_
 
     only = head_config(repo_root, roots, folder, name='roi_head_slice_only_folders')
     train_model(only, tmp_path / 'only', verbose=False)
+
+
+def test_mirror_images_are_stored_and_trained_on(repo_root, roots, detector, stored, tmp_path):
+    config = load_config(
+        repo_root / 'configs/public/affinity_c8_slice_roi_from_scratch.py', {**SMALL, **THREE, **roots, **NO_VAL}
+    )
+    plain = extract_rois(config, detector[1], tmp_path / 'plain')
+    folder = extract_rois(config, detector[1], tmp_path / 'rois', flip=True)
+    number = len(json.loads((folder / 'rois.json').read_text())['slices'])
+    for name in ('boxes', 'scores', 'deltas', 'mask_features'):
+        both, alone = np.load(folder / f'{name}.npy'), np.load(plain / f'{name}.npy')
+        assert len(both) == 2 * number == 2 * len(alone)
+        np.testing.assert_array_equal(both[:number], alone)
+    # By hand, for one slice:
+    model, leaf = load_detector(config, detector[1]), config.test_dataloader.dataset.datasets[1]
+    dataset = DATASETS.build(leaf)
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    row = json.loads((folder / 'rois.json').read_text())['slices'].index(paths[-1])
+    data = model.data_preprocessor(pseudo_collate([dataset[len(dataset) - 1]]))
+    with torch.no_grad():
+        x, samples = model.extract_feat(data['inputs'].flip(-1)), data['data_samples']
+        rois = model.roi_head.rank_rois(x, model._propose(x, samples), [samples[0].metainfo])
+    np.testing.assert_allclose(np.load(folder / 'boxes.npy')[number + row], rois.boxes[0], atol=1e-3)
+    np.testing.assert_allclose(np.load(folder / 'mask_features.npy')[number + row], rois.mask_features[0], atol=5e-3)
+    train_model(
+        head_config(repo_root, roots, folder, name='roi_head_c8_slice_roi_flipped_folders'), tmp_path / 'head', verbose=False
+    )
 
 
 def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):

@@ -44,6 +44,13 @@ def test_many_rois_are_merged_into_the_rest():
     assert sum(bar.get_width() for bar in lower.patches[:-1]) == pytest.approx(lower.patches[-1].get_width())
 
 
+def test_the_whole_slice_is_labelled_as_such():
+    boxes = np.array([[5, 5, 20, 20], [5, 5, 20, 20], [0, 0, IMAGE.shape[1], IMAGE.shape[0]]], float)
+    figure = draw_evidence(IMAGE, boxes, np.array([[1.0], [2.0], [-3.0]]), np.zeros(1), ('A',), slice_roi=True)
+    assert {'#1\u20132 +50 %', 'slice \u221250 %'} <= set(texts(figure.axes[0]))
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ['#1\u20132', 'slice', 'rest', 'logit']
+
+
 def test_slice_without_evidence_is_drawn():
     assert '#3 0 %' in texts(draw_evidence(IMAGE, BOXES, 0 * GIVEN, 0 * REST, ('A', 'B')).axes[0])
 

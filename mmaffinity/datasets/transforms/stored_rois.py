@@ -28,14 +28,20 @@ class LoadStoredRoIs(BaseTransform):
             only on the slice's place in the folder's index. The whole slice, if stored, stays last.
         keep: indices of the RoIs to load, or 'slice' for the whole slice alone, which has no rank weights; None loads all.
 
+        flip_prob: probability of loading the RoIs of the mirror image instead, which ``rois extract --flip`` stores.
+
     Raises:
-        ValueError: if ``keep`` is another string.
+        ValueError: if ``keep`` is another string, or ``flip_prob`` is not in [0, 1].
     """
 
-    def __init__(self, folder: str, shuffle: bool = False, keep: Sequence[int] | str | None = None) -> None:
+    def __init__(
+        self, folder: str, shuffle: bool = False, keep: Sequence[int] | str | None = None, flip_prob: float = 0.0
+    ) -> None:
+        if not 0 <= flip_prob <= 1:
+            raise ValueError(f'flip_prob must be in [0, 1], not {flip_prob}')
         if isinstance(keep, str) and keep != 'slice':
             raise ValueError(f"keep must be indices of RoIs or 'slice', not {keep!r}")
-        self.folder, self.shuffle, self.keep = Path(folder), shuffle, keep
+        self.folder, self.shuffle, self.keep, self.flip_prob = Path(folder), shuffle, keep, flip_prob
         self.slice_roi = False
         self.rows: dict[str, int] = {}
         self.arrays: dict[str, np.ndarray] = {}
@@ -47,6 +53,10 @@ class LoadStoredRoIs(BaseTransform):
             raise FileNotFoundError(f'{index} does not exist: create it with mmaffinity rois extract')
         content = json.loads(index.read_text(encoding='utf-8'))
         self.slice_roi = content.get('slice_roi', False)
+        if self.flip_prob and not content.get('flipped'):
+            raise ValueError(
+                f'{self.folder} does not contain mirror images: run mmaffinity rois extract --flip, or set flip_prob=0'
+            )
         self.rows = {path: row for row, path in enumerate(content['slices'])}
         self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in content['fields']}
 
@@ -55,7 +65,7 @@ class LoadStoredRoIs(BaseTransform):
 
         Raises:
             FileNotFoundError: if the folder contains no stored RoIs.
-            ValueError: if it has none for this slice, or not those that ``keep`` selects.
+            ValueError: if it has none for this slice, not those that ``keep`` selects, or no mirror images for ``flip_prob``.
         """
         if not self.rows:
             self._open()
@@ -66,6 +76,8 @@ class LoadStoredRoIs(BaseTransform):
                 'run mmaffinity rois extract again'
             )
         order = self._order(row, self.arrays['boxes'].shape[1])
+        if self.flip_prob and np.random.rand() < self.flip_prob:
+            row += len(self.rows)  # the mirror images follow the slices
         # The whole slice has no rank weights: their rows are fewer, and there are none if nothing else is kept.
         kept = {name: array[row][order[order < array.shape[1]]] for name, array in self.arrays.items()}
         inputs = {name: torch.from_numpy(value.astype(np.float32)) for name, value in kept.items() if len(value)}
@@ -94,4 +106,5 @@ class LoadStoredRoIs(BaseTransform):
         return order[list(self.keep)]
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(folder={str(self.folder)!r}, shuffle={self.shuffle}, keep={self.keep})'
+        options = f'shuffle={self.shuffle}, keep={self.keep}, flip_prob={self.flip_prob}'
+        return f'{type(self).__name__}(folder={str(self.folder)!r}, {options})'

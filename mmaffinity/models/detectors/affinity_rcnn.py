@@ -11,6 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmaffinity.models.roi_heads import AffinityRoIHead
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 
+from .averaged_views import predict_views, read_views
+
 MODES = ('both', 'detection', 'classification')
 
 
@@ -26,7 +28,8 @@ class AffinityRCNN(TwoStageDetector):
         backbone, neck, rpn_head, train_cfg, data_preprocessor, init_cfg: as for any two-stage detector.
         roi_head: config of an :class:`AffinityRoIHead`.
         test_cfg: as for any two-stage detector; ``mode`` selects what :meth:`predict` computes: 'both' (default),
-            'detection' or 'classification'.
+            'detection' or 'classification'; ``views`` lists further views of each slice, over which :func:`predict_views`
+            averages the lesions. The class is that of the original.
         compile_parts: names of submodules to compile with ``torch.compile``, for example ``['backbone', 'rpn_head']``. This
             needs a C++ compiler and takes a minute for the first slice; docs/speed.md has measurements. Checkpoints are
             unaffected.
@@ -67,6 +70,7 @@ class AffinityRCNN(TwoStageDetector):
         self.mode = test_cfg.get('mode', 'both')
         if self.mode not in MODES:
             raise ValueError(f'mode of test_cfg must be one of {MODES}, not {self.mode!r}')
+        self.views = read_views(self)
         self._frozen_parts = [self._part(name, 'frozen_parts').requires_grad_(False) for name in frozen_parts]
         # Remember parameters frozen by the config (frozen_stages, requires_grad of norm_cfg): they stay frozen in both stages.
         self._frozen_parameters = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
@@ -177,12 +181,15 @@ class AffinityRCNN(TwoStageDetector):
         x = self.extract_feat(batch_inputs)
         proposals = self._propose(x, batch_data_samples)
         instances = slices = None
-        if self.mode == 'both':
+        if self.mode == 'both' and not self.views:
             instances, slices = self.roi_head.predict_both(x, proposals, batch_data_samples, rescale=rescale)
-        elif self.mode == 'classification':
-            slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
         else:
-            instances = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
+            if self.mode != 'detection':
+                slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
+            if self.mode != 'classification' and self.views:
+                instances = predict_views(self, self.views, batch_inputs, x, proposals, batch_data_samples, rescale)
+            elif self.mode != 'classification':
+                instances = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
         if slices is not None:
             for sample, prediction in zip(batch_data_samples, slices):
                 sample.pred_slice = prediction

@@ -57,3 +57,20 @@ def test_keep_that_is_not_stored(folder):
     index.write_text(json.dumps(dict(json.loads(index.read_text()), slice_roi=False)))
     with pytest.raises(ValueError, match=f'{folder} does not contain the whole slice: .* slice_roi=True, and set STORED_ROIS'):
         load(folder, keep='slice')
+
+
+def test_mirror_images_replace_some_slices(folder):
+    index = folder / 'rois.json'
+    with pytest.raises(ValueError, match='does not contain mirror images: run mmaffinity rois extract --flip'):
+        load(folder, flip_prob=0.5)
+    content = json.loads(index.read_text())
+    index.write_text(json.dumps(dict(content, flipped=True, slices=['a.png'])))  # the second row is its mirror image
+    original, mirrored = (np.load(folder / 'boxes.npy')[row].astype(np.float32) for row in (0, 1))
+    np.random.seed(0)
+    loader = LoadStoredRoIs(str(folder), flip_prob=0.25)
+    loaded = [loader(dict(img_path='a.png'))['inputs']['boxes'].numpy() for _ in range(200)]
+    counts = [sum(np.array_equal(boxes, wanted) for boxes in loaded) for wanted in (original, mirrored)]
+    assert sum(counts) == 200 and 30 < counts[1] < 70
+    assert torch.equal(LoadStoredRoIs(str(folder))(dict(img_path='a.png'))['inputs']['boxes'], torch.from_numpy(original))
+    with pytest.raises(ValueError, match=r'flip_prob must be in \[0, 1\], not 2'):
+        LoadStoredRoIs(str(folder), flip_prob=2)
