@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from browser_helpers import opened, pages_of_pdf
+from PIL import Image
 from scan_helpers import chest, write_images, write_series
 
 from mmaffinity.apis import prediction_pages
@@ -50,6 +51,18 @@ def test_notes_and_inputs_that_were_not_predicted(tmp_path, inferencer, browser)
         assert sorted(summary.locator('li').all_inner_texts()) == sorted(content['scan']['notes'])
         rows = [row.locator('td').all_inner_texts() for row in summary.locator('table').last.locator('tbody tr').all()]
         assert rows == [[item['source'], item['reason']] for item in content['not_predicted']]
+
+
+def test_slices_without_lungs_are_left_out_of_the_share(tmp_path, inferencer, browser):
+    folder = write_images(tmp_path / 'in', 3)
+    Image.fromarray(np.full((64, 64), 200, np.uint8)).save(folder / 'tissue.png')
+    (scan,) = predict_to_folder(inferencer, folder, tmp_path / 'out', overlays='none').scans
+    content = json.loads((tmp_path / 'out' / scan.folder / 'prediction.json').read_text())
+    assert content['summary']['lesions']['share_of_lung']['num_slices'] == 3 < content['summary']['num_slices'] == 4
+    with opened(browser, tmp_path / 'out' / scan.folder / 'index.html') as page:
+        page.wait_for_selector('canvas[data-slice]')
+        text = ' '.join(page.locator('#summary').inner_text().split())
+        assert 'mask of the lungs (approximate), on the 3 slices where it finds lungs.' in text
 
 
 def test_hostile_names_are_text(tmp_path, inferencer, browser):

@@ -7,10 +7,11 @@ function summary() {
     `${plural(lesions.number, 'lesion')} on ${plural(lesions.num_slices, 'slice')}` +
       (lesions.volume_ml === null ? ', volume unknown.' : `, ${fixed(lesions.volume_ml, 1)} ml.`),
   );
-  if (lesions.share_of_lung)
-    facts.push(
-      `Lesions cover ${(100 * lesions.share_of_lung.value).toFixed(1)} % of a simple threshold mask of the lungs (approximate).`,
-    );
+  if (lesions.share_of_lung) {
+    const {value, num_slices: number} = lesions.share_of_lung;
+    const where = number < slices.length ? `, on the ${plural(number, 'slice')} where it finds lungs` : '';
+    facts.push(`Lesions cover ${(100 * value).toFixed(1)} % of a simple threshold mask of the lungs (approximate)${where}.`);
+  }
   const parts = [];
   if (classes.length)
     parts.push([
