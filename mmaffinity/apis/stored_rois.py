@@ -78,8 +78,8 @@ def extract_rois(
         batch_size: slices per batch.
         overrides: config fields by dotted key.
         progress: called with the number of finished slices and their total.
-        flip: also store the RoIs of the mirror image of each slice, as further rows of each file, for ``flip_prob`` of
-            :class:`LoadStoredRoIs`.
+        flip: also store the RoIs of the mirror image of each slice, as a second block of rows in each file (see ``flip_prob``
+            of :class:`LoadStoredRoIs`).
 
     Returns:
         The folder.
@@ -113,7 +113,7 @@ def extract_rois(
             batch = pseudo_collate([dataset[index] for dataset, index in todo[start : start + batch_size]])
             data = model.data_preprocessor(batch)
             inputs, samples = data['inputs'], data['data_samples']
-            for row, slices in ((start, inputs), (len(todo) + start, inputs.flip(-1)))[: 1 + flip]:
+            for row, slices in ((start, inputs), (len(todo) + start, _mirrored(inputs, samples)))[: 1 + flip]:
                 x = model.extract_feat(slices)
                 rois = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
                 for name in FIELDS:
@@ -141,6 +141,15 @@ def extract_rois(
             ),
         )
     return Path(out)
+
+
+def _mirrored(inputs: torch.Tensor, samples: list) -> torch.Tensor:
+    """Mirror N slices (N, C, H, W) left to right; their padding, if any, stays on the right."""
+    inputs = inputs.clone()
+    for image, sample in zip(inputs, samples):
+        width = sample.img_shape[1]
+        image[..., :width] = image[..., :width].flip(-1)
+    return inputs
 
 
 def merge_head(

@@ -15,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='weights of that model, or of a Mask R-CNN of the same architecture')
     parser.add_argument('--out', metavar='DIR', default='data/rois', help='output folder (default: data/rois)')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing result in that folder')
-    parser.add_argument('--flip', action='store_true', help='also store the mirror image of each slice, for augmentation')
+    parser.add_argument(
+        '--flip',
+        action='store_true',
+        help='also store the RoIs of the mirror image of each slice, for flip_prob of LoadStoredRoIs',
+    )
     add_config_options(parser)
 
 

@@ -6,7 +6,7 @@ from .backbones import SliceVGG, TimmBackbone
 from .cls_heads import AffinityClsHead, BaseSliceHead, PooledClsHead, SingleShotClsHead
 from .data_preprocessors import SliceDataPreprocessor
 from .dense_heads import LogitRankedRPNHead
-from .detectors import AffinityRCNN, CovidCTMaskNet, MultiViewMaskRCNN, RoISliceClassifier, SliceClassifier
+from .detectors import AffinityRCNN, CovidCTMaskNet, RoISliceClassifier, SliceClassifier, TTAMaskRCNN
 from .fast import (
     FastAffinityClsHead,
     FastAffinityRoIHead,
@@ -46,7 +46,6 @@ __all__ = [
     'LogitRankedRPNHead',
     'MaskDiceLoss',
     'MaskFeatureHead',
-    'MultiViewMaskRCNN',
     'PooledClsHead',
     'PooledMaskFeatureHead',
     'RoISliceClassifier',
@@ -58,6 +57,7 @@ __all__ = [
     'SliceVGG',
     'SoftRoISelector',
     'SparseRoIAlign',
+    'TTAMaskRCNN',
     'TimmBackbone',
     'TopRoISelector',
     'WeightedBoxCoder',

@@ -89,10 +89,11 @@ def draw_evidence(
         lower.set_xlim(-limit, limit)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
+    left_out = 'biases, and the RoIs without a bar' if len(boxes) > bars else 'not from any RoI (biases)'
     foot = (
-        f'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI{"; slice: all of it" * slice_roi}; '
-        '%: share of the contributions of all RoIs to that class; rest: '
-        f'{"biases, and the RoIs without a bar" if len(boxes) > bars else "not from any RoI (biases)"}; logit: the sum.'
+        'solid, bright: for the class; dashed, dark: against it; #: rank of the RoI; '
+        f'{"slice: the whole slice as a RoI; " * slice_roi}%: share of the contributions of all RoIs to that class; '
+        f'rest: {left_out}; logit: the sum.'
     )
     foot = textwrap.fill(foot, int(17 * figure.get_figwidth()))
     figure.supxlabel(f'{foot}\n{SHORT_NOTICE}', fontsize=7, color='0.35')

@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
 from mmaffinity.apis.evaluated_model import EvaluatedModel, PredictedSlice
@@ -14,6 +16,7 @@ from mmaffinity.apis.model_figures import (
     true_class_name,
     typical_lesion_slices,
 )
+from mmaffinity.models.cls_heads import AffinityClsHead
 from mmaffinity.structures import SliceDataSample
 
 
@@ -105,7 +108,26 @@ class Predicting:
         return 0
 
     def __call__(self, index, mask_scores=False):
-        return PredictedSlice(SimpleNamespace(shape=(9, 9)), self.sample)
+        return PredictedSlice(np.zeros((9, 9), np.uint8), self.sample)
+
+
+def test_evidence_labels_the_whole_slice():
+    model = Predicting(
+        gt_slice=BaseDataElement(label=torch.tensor([1])),
+        pred_slice=BaseDataElement(
+            label=torch.tensor([0]),
+            roi_boxes=torch.tensor([[1.0, 1, 4, 4], [0, 0, 9, 9]]),
+            roi_features=torch.rand(2, 4),
+            roi_weights=torch.ones(2),
+        ),
+    )
+    head = AffinityClsHead(
+        2, num_rois=1, in_channels=4, roi_size=1, refinement=False, fc_channels=(4,), norm_cfg=dict(type='BN'), slice_roi=True
+    )
+    model.model = SimpleNamespace(roi_head=SimpleNamespace(cls_head=head.eval()))
+    figure, truth = model_evidence(model, 'a.png')
+    assert truth == 'b'
+    assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == ['#1', 'slice', 'rest', 'logit']
 
 
 def test_figures_name_what_the_model_lacks():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
+from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from model_helpers import NARROW
 
-from mmaffinity.apis import test_model, train_model
+from mmaffinity.apis import stored_rois, test_model, train_model
 from mmaffinity.apis.stored_rois import extract_rois, load_detector, merge_head
 from mmaffinity.checkpoints import load_checkpoint
 from mmaffinity.utils.config import load_config
@@ -165,6 +166,14 @@ def test_mirror_images_are_stored_and_trained_on(repo_root, roots, detector, sto
     train_model(
         head_config(repo_root, roots, folder, name='roi_head_c8_slice_roi_flipped_folders'), tmp_path / 'head', verbose=False
     )
+
+
+def test_padding_is_not_mirrored():
+    x = torch.arange(12.0).reshape(2, 1, 1, 6)
+    samples = [DetDataSample(metainfo=dict(img_shape=(1, width))) for width in (4, 6)]
+    mirrored = stored_rois._mirrored(x, samples)
+    assert mirrored.flatten(1).tolist() == [[3, 2, 1, 0, 4, 5], [11, 10, 9, 8, 7, 6]]
+    assert x.flatten().tolist() == list(range(12))
 
 
 def test_frozen_parts_and_the_order_of_rois(repo_root, roots, stored, tmp_path):

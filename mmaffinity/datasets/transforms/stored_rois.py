@@ -28,7 +28,8 @@ class LoadStoredRoIs(BaseTransform):
             only on the slice's place in the folder's index. The whole slice, if stored, stays last.
         keep: indices of the RoIs to load, or 'slice' for the whole slice alone, which has no rank weights; None loads all.
 
-        flip_prob: probability of loading the RoIs of the mirror image instead, which ``rois extract --flip`` stores.
+        flip_prob: probability of loading the RoIs of the mirror image instead; these must have been stored with ``rois extract
+            --flip``.
 
     Raises:
         ValueError: if ``keep`` is another string, or ``flip_prob`` is not in [0, 1].
@@ -55,7 +56,8 @@ class LoadStoredRoIs(BaseTransform):
         self.slice_roi = content.get('slice_roi', False)
         if self.flip_prob and not content.get('flipped'):
             raise ValueError(
-                f'{self.folder} does not contain mirror images: run mmaffinity rois extract --flip, or set flip_prob=0'
+                f'{self.folder} does not contain mirror images: run mmaffinity rois extract again with --flip --overwrite, '
+                'or set flip_prob=0'
             )
         self.rows = {path: row for row, path in enumerate(content['slices'])}
         self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in content['fields']}

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmaffinity.models.roi_heads import AffinityRoIHead
 from mmaffinity.structures import CLASSIFICATION, SEGMENTATION, SliceDataSample, batch_task
 
-from .averaged_views import predict_views, read_views
+from .tta import predict_views, read_views
 
 MODES = ('both', 'detection', 'classification')
 
@@ -28,8 +28,8 @@ class AffinityRCNN(TwoStageDetector):
         backbone, neck, rpn_head, train_cfg, data_preprocessor, init_cfg: as for any two-stage detector.
         roi_head: config of an :class:`AffinityRoIHead`.
         test_cfg: as for any two-stage detector; ``mode`` selects what :meth:`predict` computes: 'both' (default),
-            'detection' or 'classification'; ``views`` lists further views of each slice, over which :func:`predict_views`
-            averages the lesions. The class is that of the original.
+            'detection' or 'classification'; ``views`` lists views of each slice, in addition to the original,
+            over which :func:`predict_views` averages the lesion predictions. The slice class comes from the original alone.
         compile_parts: names of submodules to compile with ``torch.compile``, for example ``['backbone', 'rpn_head']``. This
             needs a C++ compiler and takes a minute for the first slice; docs/speed.md has measurements. Checkpoints are
             unaffected.
@@ -37,8 +37,9 @@ class AffinityRCNN(TwoStageDetector):
             slice head. Their BatchNorm runs in evaluation mode, and gradients that only they need are not computed.
 
     Raises:
-        ValueError: if ``roi_head`` is of another type, the preprocessor pads masks, ``mode`` is unknown, the model has no
-            submodule with a given name, or the RoI extractors cannot read the backbone's channels-last features.
+        ValueError: if ``roi_head`` is of another type, the preprocessor pads masks, ``mode`` is unknown, a view is invalid or
+            unsupported by the RoI head, the model has no submodule with a given name, or the RoI extractors cannot read the
+            backbone's channels-last features.
     """
 
     def __init__(
@@ -183,13 +184,12 @@ class AffinityRCNN(TwoStageDetector):
         instances = slices = None
         if self.mode == 'both' and not self.views:
             instances, slices = self.roi_head.predict_both(x, proposals, batch_data_samples, rescale=rescale)
-        else:
-            if self.mode != 'detection':
-                slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
-            if self.mode != 'classification' and self.views:
-                instances = predict_views(self, self.views, batch_inputs, x, proposals, batch_data_samples, rescale)
-            elif self.mode != 'classification':
-                instances = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
+        elif self.mode != 'detection':
+            slices = self.roi_head.predict_slice(x, proposals, batch_data_samples, rescale=rescale)
+        if self.mode != 'classification' and self.views:
+            instances = predict_views(self, self.views, batch_inputs, x, proposals, batch_data_samples, rescale)
+        elif self.mode == 'detection':
+            instances = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
         if slices is not None:
             for sample, prediction in zip(batch_data_samples, slices):
                 sample.pred_slice = prediction

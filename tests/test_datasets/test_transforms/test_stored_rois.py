@@ -61,7 +61,7 @@ def test_keep_that_is_not_stored(folder):
 
 def test_mirror_images_replace_some_slices(folder):
     index = folder / 'rois.json'
-    with pytest.raises(ValueError, match='does not contain mirror images: run mmaffinity rois extract --flip'):
+    with pytest.raises(ValueError, match='does not contain mirror images: run mmaffinity rois extract again with --flip'):
         load(folder, flip_prob=0.5)
     content = json.loads(index.read_text())
     index.write_text(json.dumps(dict(content, flipped=True, slices=['a.png'])))  # the second row is its mirror image
@@ -72,5 +72,13 @@ def test_mirror_images_replace_some_slices(folder):
     counts = [sum(np.array_equal(boxes, wanted) for boxes in loaded) for wanted in (original, mirrored)]
     assert sum(counts) == 200 and 30 < counts[1] < 70
     assert torch.equal(LoadStoredRoIs(str(folder))(dict(img_path='a.png'))['inputs']['boxes'], torch.from_numpy(original))
+    # All fields of a mirror image are in the same shuffled order.
+    ordered, shuffled = (
+        LoadStoredRoIs(str(folder), shuffle=shuffle, flip_prob=1.0)(dict(img_path='a.png'))['inputs']
+        for shuffle in (False, True)
+    )
+    assert torch.equal(ordered['boxes'], torch.from_numpy(mirrored)) and not torch.equal(shuffled['boxes'], ordered['boxes'])
+    order = [(ordered['boxes'] == box).all(1).nonzero().item() for box in shuffled['boxes']]
+    assert torch.equal(shuffled['rank_weights'], ordered['rank_weights'][order[:-1]])
     with pytest.raises(ValueError, match=r'flip_prob must be in \[0, 1\], not 2'):
         LoadStoredRoIs(str(folder), flip_prob=2)

@@ -1,4 +1,0 @@
-# Tests the weights of mask_rcnn_folders_strong_dice_8e.py on four views of each slice, which is more accurate and takes up to
-# four times as long. Training is unchanged.
-_base_ = ['./mask_rcnn_folders_strong_dice_8e.py', '../_base_/models/four_views.py']
-model = dict(type='MultiViewMaskRCNN', test_cfg=dict(views={{_base_.four_views}}))
