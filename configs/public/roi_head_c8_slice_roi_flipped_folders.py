@@ -1,5 +1,5 @@
 # roi_head_c8_slice_roi_folders.py with augmentation: in training, each slice is replaced by its mirror image with probability
-# 0.5. `mmaffinity rois extract --flip` stores the RoIs of both. As many steps, of twice as many slices.
+# 0.5. `mmaffinity rois extract --flip` stores the RoIs of both. The same number of steps, each with twice as many slices.
 _base_ = './roi_head_c8_slice_roi_folders.py'
 roi_train_pipeline = [dict(type='LoadStoredRoIs', folder='{{$STORED_ROIS:data/rois}}', flip_prob=0.5)]
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=roi_train_pipeline))
