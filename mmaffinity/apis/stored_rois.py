@@ -113,7 +113,8 @@ def extract_rois(
             batch = pseudo_collate([dataset[index] for dataset, index in todo[start : start + batch_size]])
             data = model.data_preprocessor(batch)
             inputs, samples = data['inputs'], data['data_samples']
-            for row, slices in ((start, inputs), (len(todo) + start, _mirrored(inputs, samples)))[: 1 + flip]:
+            for block, slices in enumerate([inputs, _mirrored(inputs, samples)] if flip else [inputs]):
+                row = block * len(todo) + start
                 x = model.extract_feat(slices)
                 rois = model.roi_head.rank_rois(x, model._propose(x, samples), [sample.metainfo for sample in samples])
                 for name in FIELDS:

@@ -27,7 +27,6 @@ class LoadStoredRoIs(BaseTransform):
         shuffle: shuffle the ranked RoIs of each slice, to measure how much ranking them by score contributes. The order depends
             only on the slice's place in the folder's index. The whole slice, if stored, stays last.
         keep: indices of the RoIs to load, or 'slice' for the whole slice alone, which has no rank weights; None loads all.
-
         flip_prob: probability of loading the RoIs of the mirror image instead; these must have been stored with ``rois extract
             --flip``.
 

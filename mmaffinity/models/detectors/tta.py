@@ -10,7 +10,7 @@ from mmdet.models.detectors import MaskRCNN, TwoStageDetector
 from mmdet.models.layers import multiclass_nms
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import bbox2roi, scale_boxes
+from mmdet.structures.bbox import bbox2roi, bbox_flip, scale_boxes
 from mmdet.utils import InstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -37,21 +37,16 @@ class View:
 
     def boxes(self, boxes: Tensor, width: int) -> Tensor:
         """Map boxes x1 y1 x2 y2 in pixels, shape (..., 4), of slices of this width into the view."""
-        return self._mirrored(boxes, width) + self.shift
+        return (bbox_flip(boxes, (0, width)) if self.flip else boxes) + self.shift
 
     def original_boxes(self, boxes: Tensor, width: int) -> Tensor:
         """Map boxes of the view, shape (..., 4), back."""
-        return self._mirrored(boxes - self.shift, width)
+        boxes = boxes - self.shift
+        return bbox_flip(boxes, (0, width)) if self.flip else boxes
 
     def original_masks(self, masks: Tensor) -> Tensor:
         """Map masks of boxes of the view, shape (R, K, S, S), back."""
         return masks.flip(-1) if self.flip else masks
-
-    def _mirrored(self, boxes: Tensor, width: int) -> Tensor:
-        if not self.flip:
-            return boxes
-        x1, y1, x2, y2 = boxes.unbind(-1)
-        return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
 
 def read_views(detector: TwoStageDetector) -> list[View]:
