@@ -59,8 +59,8 @@ def measure_agreement(
 
     Returns:
         Plain data: 'notice', 'config', 'checkpoint', 'torch', 'cpu', the name of the 'reference', the number of 'slices' and of
-        those 'with_lesions', and a list 'variants', each with its settings, the result of :func:`_summary` for 'with_lesions'
-        and 'without', and the 'worst' slices.
+        those 'with_lesions', and a list 'variants', each with its settings, the number of slices 'repeated' by its fallback,
+        the result of :func:`_summary` for 'with_lesions' and 'without', and the 'worst' slices.
 
     Raises:
         FileNotFoundError, ValueError: as for :class:`AffinityInferencer`, and if there is only one variant, no slice can be
@@ -83,6 +83,7 @@ def measure_agreement(
         rows.append(
             dict(
                 asdict(variant),
+                repeated=found.repeated,
                 with_lesions=_summary(difference, with_lesions),
                 without=_summary(difference, ~with_lesions),
                 worst=_worst(difference, reference, found),
@@ -146,6 +147,11 @@ def format_agreement(found: dict) -> str:
                 )
         if rows:
             parts.append(f'{title}\n{format_table(header, rows)}')
+    parts += [
+        f'{row["name"]}: {row["repeated"]} of {found["slices"]} slices undecided and predicted again in float32'
+        for row in found['variants']
+        if row['fallback']
+    ]
     worst = sorted(
         (dict(entry, variant=row['name']) for row in found['variants'] for entry in row['worst']),
         key=lambda entry: -entry['probability_change'],

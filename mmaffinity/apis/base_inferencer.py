@@ -91,6 +91,7 @@ class SliceInferencer(ABC):
         batch_size: slices per batch.
         slice_classes, lesion_classes: names of the classes.
         description: the model and its hashes, as plain data.
+        num_repeated: number of slices that a fallback has predicted again so far.
     """
 
     options: ReadOptions
@@ -98,6 +99,7 @@ class SliceInferencer(ABC):
     slice_classes: tuple[str, ...]
     lesion_classes: tuple[str, ...]
     description: dict[str, Any]
+    num_repeated: int = 0
 
     def _read(self, scan: Scan, done: Container[str]) -> Iterator[Slice | Problem]:
         """Yield the slices of a scan, except those whose key is in ``done``."""

@@ -6,12 +6,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmaffinity.runtime import open_session, read_model_file
+from mmaffinity.runtime import ModelFile, Session, open_session, read_model_file
 from mmaffinity.scans import ReadOptions, Slice
 from mmaffinity.utils.mask_pasting import paste_masks
 from mmaffinity.utils.provenance import SYNTHETIC
 
 from .base_inferencer import SliceInferencer
+
+# Margins at which at most 0.5 % of real slices changed their class against float32: docs/deployment.md.
+FALLBACK_MARGINS = {'bfloat16': 0.15, 'int8': 0.6}
+# Entries of the description in which two precisions of one model differ.
+OWN_ENTRIES = {'precision', 'calibration', 'graph_sha256', 'versions'}
 
 
 class Fields(dict):
@@ -36,14 +41,19 @@ class OnnxInferencer(SliceInferencer):
         backend, precision, threads: see :func:`~mmaffinity.runtime.open_session`.
         batch_size: slices per batch; more than 1 gains nothing on a CPU.
         options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
+        fallback: the same model exported in float32, which predicts undecided slices again if ``model`` runs in bfloat16 or
+            int8. In bfloat16, it may be the same file. None for no fallback.
+        fallback_margin: a slice is undecided if the probabilities of its two most probable classes differ by less than this;
+            None means 0.15 in bfloat16 and 0.6 in int8.
 
     Attributes:
         model: the file's content and description.
         session: the runtime.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if it is not an exported model, the runtime is not installed, or an argument is invalid.
+        FileNotFoundError: if a file does not exist.
+        ValueError: if it is not an exported model, the runtime is not installed, an argument is invalid, or ``fallback`` does
+            not suit ``model``.
     """
 
     def __init__(
@@ -54,6 +64,8 @@ class OnnxInferencer(SliceInferencer):
         threads: int | None = None,
         batch_size: int | None = None,
         options: ReadOptions | None = None,
+        fallback: str | Path | None = None,
+        fallback_margin: float | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, not {batch_size}')
@@ -75,6 +87,15 @@ class OnnxInferencer(SliceInferencer):
         )
         if described.get(SYNTHETIC):
             self.description[SYNTHETIC] = True
+        self._fallback: Session | None = None
+        if fallback is not None:
+            second = read_model_file(fallback)
+            _check_fallback(self.model, self.session, second)
+            self.fallback_margin = FALLBACK_MARGINS[self.session.precision] if fallback_margin is None else fallback_margin
+            if not 0 < self.fallback_margin <= 1:
+                raise ValueError(f'fallback_margin must be above 0 and at most 1, not {fallback_margin}')
+            self._fallback = open_session(second, self.session.backend, 'float32', threads)
+            self.description.update(fallback_sha256=second.sha256, fallback_margin=self.fallback_margin)
 
     def _prepare(self, item: Slice) -> tuple[np.ndarray, tuple[int, int]]:
         size = self.model.width, self.model.height
@@ -85,7 +106,15 @@ class OnnxInferencer(SliceInferencer):
         return packed[0].shape
 
     def _forward(self, packed: list[tuple]) -> list[Fields]:
-        outputs = self.session.run(np.stack([entry[0] for entry in packed]))
+        slices = np.stack([entry[0] for entry in packed])
+        outputs = self.session.run(slices)
+        if self._fallback is not None:
+            best = np.sort(outputs['probabilities'], axis=1)[:, -2:]
+            undecided = np.flatnonzero(best[:, 1] - best[:, 0] < self.fallback_margin)
+            if len(undecided):
+                self.num_repeated += len(undecided)
+                for name, value in self._fallback.run(slices[undecided]).items():
+                    outputs[name][undecided] = value
         return [
             self._sample({name: value[row] for name, value in outputs.items()}, shape) for row, (_, shape) in enumerate(packed)
         ]
@@ -118,3 +147,24 @@ class OnnxInferencer(SliceInferencer):
                 roi_weights=outputs['roi_weights'],
             )
         return sample
+
+
+def _check_fallback(model: ModelFile, session: Session, fallback: ModelFile) -> None:
+    """Check that a fallback is the float32 form of a model that runs in lower precision and classifies slices.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if session.precision == 'float32':
+        raise ValueError(f'{model.path} runs in float32, which needs no fallback: omit it, or use bfloat16 or an int8 model')
+    if len(model.slice_classes) == 1 or model.description.get('mode') == 'detection':
+        raise ValueError(f'{model.path} does not choose between slice classes, so none can be undecided: omit the fallback')
+    if fallback.description['precision'] != 'float32':
+        raise ValueError(f'{fallback.path} is an int8 model: the fallback must be exported without --int8')
+    entries = (model.description.keys() | fallback.description.keys()) - OWN_ENTRIES
+    other = sorted(name for name in entries if model.description.get(name) != fallback.description.get(name))
+    if other:
+        raise ValueError(
+            f'{fallback.path} is not the same model as {model.path} (different {", ".join(other)}): export both from one '
+            'checkpoint with the same config and options'
+        )

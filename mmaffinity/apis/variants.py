@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Variant:
         environment: environment variables of the process that computes; empty for this process.
         exported: model exported by ``mmaffinity export onnx``, to run in ``backend``; empty for torch.
         backend: 'onnxruntime' or 'openvino'.
+        fallback: the exported model that predicts undecided slices again in float32; empty for none.
+        fallback_margin: see :class:`OnnxInferencer`.
     """
 
     name: str
@@ -62,10 +64,18 @@ class Variant:
     environment: dict[str, str] = field(default_factory=dict)
     exported: str = ''
     backend: str = ''
+    fallback: str = ''
+    fallback_margin: float | None = None
 
 
 def default_variants(
-    config: Config, noise: float = 1e-6, seeds: int = 3, cuda: bool | None = None, exported: str | Path | None = None
+    config: Config,
+    noise: float = 1e-6,
+    seeds: int = 3,
+    cuda: bool | None = None,
+    exported: str | Path | None = None,
+    fallback: str | Path | None = None,
+    fallback_margin: float | None = None,
 ) -> list[Variant]:
     """Return the variants that this machine and model support, the reference first.
 
@@ -74,6 +84,7 @@ def default_variants(
         noise, seeds: relative noise on the features, and number of draws.
         cuda: whether to include a GPU; None means if torch finds one.
         exported: the same model exported to ONNX, to run in each installed runtime.
+        fallback, fallback_margin: see :class:`OnnxInferencer`; adds a variant with this fallback for each in lower precision.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -99,6 +110,13 @@ def default_variants(
         found += [Variant(name, exported=str(exported), backend=name) for name in BACKENDS if is_installed(name)]
         if is_installed('openvino') and has_bfloat16() and read_model_file(exported).description['precision'] == 'float32':
             found.append(Variant('openvino, bfloat16', dtype='bfloat16', exported=str(exported), backend='openvino'))
+    if fallback is not None:
+        int8 = exported is not None and read_model_file(exported).description['precision'] == 'int8'
+        found += [
+            replace(variant, name=f'{variant.name}, fallback', fallback=str(fallback), fallback_margin=fallback_margin)
+            for variant in found
+            if variant.exported and (int8 or variant.dtype != 'float32')
+        ]
     return found
 
 
@@ -113,6 +131,7 @@ class Predictions:
         boxes: RoIs of each slice, x1 y1 x2 y2 in pixels of the slice, shape (N, M, 4).
         scores: lesion probabilities of the RoIs, shape (N, M).
         used: whether a RoI has at least the share ``USED_SHARE`` of the sum of |weights| of its slice, shape (N, M).
+        repeated: number of slices that the fallback predicted again.
     """
 
     names: list[str]
@@ -121,6 +140,7 @@ class Predictions:
     boxes: np.ndarray
     scores: np.ndarray
     used: np.ndarray
+    repeated: int = 0
 
 
 def predictions_of(
@@ -171,7 +191,7 @@ def _predict(
     if not rows:
         raise ValueError(f'no slice could be read from {", ".join(map(str, inputs))}')
     probabilities, logits, boxes, scores, used = (np.stack(column) for column in zip(*rows))
-    return Predictions(names, probabilities, logits.argmax(1), boxes, scores, used.astype(bool))
+    return Predictions(names, probabilities, logits.argmax(1), boxes, scores, used.astype(bool), inferencer.num_repeated)
 
 
 def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceInferencer:
@@ -181,7 +201,15 @@ def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceI
         _disturb(inferencer.model, variant)
         return inferencer
     precision = 'auto' if variant.dtype == 'float32' else variant.dtype
-    runtime = OnnxInferencer(variant.exported, variant.backend, precision, variant.num_threads, variant.batch_size)
+    runtime = OnnxInferencer(
+        variant.exported,
+        variant.backend,
+        precision,
+        variant.num_threads,
+        variant.batch_size,
+        fallback=variant.fallback or None,
+        fallback_margin=variant.fallback_margin,
+    )
     source = runtime.description['exported_from']
     if source != sha256_of(checkpoint):
         raise ValueError(

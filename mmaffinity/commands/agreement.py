@@ -7,7 +7,7 @@ Example:
 import argparse
 from functools import partial
 
-from mmaffinity.commands.arguments import add_config
+from mmaffinity.commands.arguments import add_config, add_fallback_arguments, fallback_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model', metavar='FILE.onnx', help='also compare the same model, exported with mmaffinity export onnx'
     )
+    add_fallback_arguments(parser)
     parser.add_argument(
         '--variants', nargs='+', metavar='NAME', help='compare only these variants (default: all that this machine supports)'
     )
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from mmaffinity.utils.files import write_json_atomic
 
     config = load_config(args.config, args.cfg_options)
-    variants = default_variants(config, args.noise, args.draws, exported=args.model)
+    variants = default_variants(config, args.noise, args.draws, exported=args.model, **fallback_options(args))
     if args.variants:
         names = [variant.name for variant in variants]
         unknown = [name for name in args.variants if name not in names]

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmaffinity.utils.cli import ConfigOptions
 
@@ -38,6 +38,36 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('-v', '--verbose', action='store_true', help="show MMEngine's log")
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_fallback_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that predict undecided slices again in float32; :func:`fallback_options` reads them."""
+    parser.add_argument(
+        '--fallback',
+        metavar='FLOAT32.onnx',
+        help='the same model in float32, which predicts undecided slices again if --model runs in bfloat16 or int8',
+    )
+    parser.add_argument(
+        '--fallback-margin',
+        type=float,
+        metavar='DIFFERENCE',
+        help='a slice is undecided if its two most probable classes differ by less than this (default: 0.15 in bfloat16, '
+        '0.6 in int8)',
+    )
+
+
+def fallback_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the given options of a fallback, as arguments of :class:`OnnxInferencer`.
+
+    Raises:
+        ValueError: if there is no model to fall back from, or a margin without a fallback.
+    """
+    given = {name: value for name in ('fallback', 'fallback_margin') if (value := getattr(args, name)) is not None}
+    if given and args.model is None:
+        raise ValueError('--fallback needs an exported model: run mmaffinity export onnx, and pass it as --model')
+    if 'fallback_margin' in given and 'fallback' not in given:
+        raise ValueError('--fallback-margin needs --fallback FLOAT32.onnx')
+    return given
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,11 +20,18 @@ from typing import TYPE_CHECKING
 from mmaffinity.apis.prediction import OVERLAYS, predict_to_folder
 from mmaffinity.apis.prediction_report import PredictionReport, report_lines
 from mmaffinity.apis.prediction_totals import PAGE, merge_shards
-from mmaffinity.commands.arguments import add_config_options, add_reading_arguments, read_options
+from mmaffinity.commands.arguments import (
+    add_config_options,
+    add_fallback_arguments,
+    add_reading_arguments,
+    fallback_options,
+    read_options,
+)
 from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
+from mmaffinity.utils.wording import plural
 from mmaffinity_cli import load
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='bfloat16 is faster on processors and GPUs that support it, and slower if it is emulated; int8 needs a model '
         'exported with --int8 (default: float32, or the precision of the exported model)',
     )
+    add_fallback_arguments(parser)
     parser.add_argument('--out', required=True, help='folder for the results; nothing is written elsewhere')
     parser.add_argument('--resume', action='store_true', help='resume an interrupted run; finished slices are kept')
     parser.add_argument('--device', help='cpu, cuda (gpu), or cuda:1 (1) for the second GPU (default: a GPU if there is one)')
@@ -124,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
         raise
     finally:
         progress.close()
+    if args.fallback is not None:
+        print(f'{plural(inferencer.num_repeated, "undecided slice", "was")} predicted again in float32')
     return _show(report, args.out, shard)
 
 
@@ -135,6 +145,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
     """
     if not args.inputs:
         raise ValueError('missing INPUT: mmaffinity predict INPUT --config CONFIG --checkpoint FILE --out DIR')
+    fallback_options(args)
     if args.model is None:
         missing = [name for name, value in (('--config', args.config), ('--checkpoint', args.checkpoint)) if not value]
         if missing:
@@ -169,7 +180,14 @@ def _inferencer(args: argparse.Namespace, shard: Shard | None) -> 'SliceInferenc
     if args.model is not None:
         from mmaffinity.apis.onnx_inferencer import OnnxInferencer
 
-        return OnnxInferencer(args.model, args.backend, args.precision, batch_size=args.batch_size, options=read_options(args))
+        return OnnxInferencer(
+            args.model,
+            args.backend,
+            args.precision,
+            batch_size=args.batch_size,
+            options=read_options(args),
+            **fallback_options(args),
+        )
     return load('mmaffinity.apis.inferencer').AffinityInferencer(
         args.config,
         args.checkpoint,

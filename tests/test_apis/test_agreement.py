@@ -10,6 +10,7 @@ from mmaffinity.apis import agreement
 from mmaffinity.apis.agreement import compare, format_agreement, measure_agreement
 from mmaffinity.apis.variants import Predictions, Variant, default_variants
 from mmaffinity.checkpoints import load_checkpoint
+from mmaffinity.runtime import BACKENDS, is_installed
 from mmaffinity.utils.config import load_config
 
 
@@ -87,9 +88,10 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
     if len(variants) == 1:
         pytest.skip('neither onnxruntime nor openvino is installed')
     found = measure_agreement(config, checkpoint, [slices], variants, max_slices=3)
-    assert [row['backend'] for row in found['variants']] == [row['name'] for row in found['variants']]
+    assert {row['name'] for row in found['variants']} - set(BACKENDS) <= {'openvino, bfloat16'}
     for row in found['variants']:
-        assert 0 < max(row[key]['max'] for key in ('with_lesions', 'without')) < 1e-3
+        assert row['name'].startswith(row['backend'])
+        assert 0 < max(row[key]['max'] for key in ('with_lesions', 'without')) < (0.1 if 'bfloat16' in row['name'] else 1e-3)
     other = checkpoint.with_name('other.pth')
     other.write_bytes(model[1].read_bytes())
     weights = load_checkpoint(other)
@@ -97,6 +99,25 @@ def test_an_exported_model(exported, slices, model, monkeypatch):
     torch.save(weights, other)
     with pytest.raises(ValueError, match='was exported from another checkpoint .*: export this one'):
         measure_agreement(config, other, [slices], [*variants[1:], Variant('1 thread')], max_slices=1)
+
+
+def test_a_fallback(exported, exported_int8, slices, monkeypatch):
+    """A variant for each runtime; with the widest margin, every slice is repeated, and float32 decides."""
+    allow_float64(monkeypatch)
+    config, checkpoint, file = exported
+    variants = default_variants(
+        load_config(config), seeds=0, cuda=False, exported=exported_int8, fallback=file, fallback_margin=1.0
+    )
+    names = [variant.name for variant in variants if variant.exported]
+    runtimes = [name for name in BACKENDS if is_installed(name)]
+    assert names == [*runtimes, *(f'{name}, fallback' for name in runtimes)]
+    chosen = [variants[0], *(variant for variant in variants if variant.backend == 'onnxruntime')]
+    found = measure_agreement(config, checkpoint, [slices], chosen, max_slices=3)
+    without, repeated = found['variants']
+    assert (without['repeated'], repeated['repeated']) == (0, 3)
+    changes = [max(row[key]['max'] for key in ('with_lesions', 'without')) for row in (without, repeated)]
+    assert changes[1] < 1e-3 < changes[0]
+    assert 'onnxruntime, fallback: 3 of 3 slices undecided and predicted again in float32' in format_agreement(found)
 
 
 def test_comparison_without_slices_is_an_error(model, slices, tmp_path, monkeypatch):

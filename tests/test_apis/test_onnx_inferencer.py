@@ -106,6 +106,8 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--backend', 'openvino'], 'export onnx'),
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--precision', 'int8'], 'export onnx --int8'),
         (['--model', 'x.onnx'], 'no such model: x.onnx'),
+        (['--model', 'x.onnx', '--fallback-margin', '0.2'], '--fallback-margin needs --fallback'),
+        (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--fallback', 'x.onnx'], '--fallback needs an exported model'),
     ],
 )
 def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
@@ -117,3 +119,79 @@ def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main()
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def answers(exported, exported_int8):
+    """Slices, and the margin between the classes of each in int8 and the predictions in float32."""
+    pytest.importorskip('onnxruntime')
+    slices = [np.roll(to_grey(chest(index, 128)), 11 * index, axis=0) for index in range(3)]
+    low, full = (list(OnnxInferencer(model, 'onnxruntime', threads=1)(slices)) for model in (exported_int8, exported[2]))
+    margins = [abs(np.subtract(*np.sort([*one.probabilities.values()])[-2:])) for one in low]
+    assert len(set(margins)) == len(slices) and all(one.probabilities != two.probabilities for one, two in zip(low, full))
+    return slices, margins, low, full
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_the_fallback_repeats_only_undecided_slices(batch_size, answers, exported, exported_int8):
+    slices, margins, low, full = answers
+    between = float(np.mean(np.sort(margins)[:2]))  # only the slice with the smallest margin is undecided
+    inferencer = OnnxInferencer(
+        exported_int8, 'onnxruntime', threads=1, batch_size=batch_size, fallback=exported[2], fallback_margin=between
+    )
+    found = list(inferencer(slices))
+    assert inferencer.num_repeated == 1
+    assert inferencer.description['fallback_margin'] == between and len(inferencer.description['fallback_sha256']) == 64
+    for index, (margin, one) in enumerate(zip(margins, found, strict=True)):
+        expected = (full if margin < between else low)[index]
+        np.testing.assert_allclose([*one.probabilities.values()], [*expected.probabilities.values()], rtol=1e-5)
+        # All outputs come from the same model.
+        np.testing.assert_allclose(one.sample.pred_instances.bboxes, expected.sample.pred_instances.bboxes, atol=1e-3)
+        np.testing.assert_allclose(one.sample.pred_slice.features, expected.sample.pred_slice.features, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_can_fall_back_on_its_own_file(answers, exported):
+    pytest.importorskip('openvino')
+    slices, _, _, full = answers
+    assert OnnxInferencer(exported[2], 'openvino', 'bfloat16', 1, fallback=exported[2]).fallback_margin == 0.15
+    found = list(OnnxInferencer(exported[2], 'openvino', 'bfloat16', 1, fallback=exported[2], fallback_margin=1.0)(slices))
+    for one, expected in zip(found, full, strict=True):
+        np.testing.assert_allclose([*one.probabilities.values()], [*expected.probabilities.values()], atol=1e-5)
+
+
+def test_an_unsuitable_fallback_is_an_error(exported, exported_int8, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    pytest.importorskip('onnxruntime')
+    with pytest.raises(ValueError, match='runs in float32, which needs no fallback'):
+        OnnxInferencer(exported[2], 'onnxruntime', fallback=exported[2])
+    with pytest.raises(ValueError, match='int8.onnx is an int8 model: the fallback must be exported without --int8'):
+        OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported_int8)
+    for margin in (0, 1.5, float('nan')):
+        with pytest.raises(ValueError, match='fallback_margin must be above 0 and at most 1'):
+            OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2], fallback_margin=margin)
+    other = onnx.load(exported[2])
+    described = json.loads(other.metadata_props[0].value)
+    other.metadata_props[0].value = json.dumps({**described, 'score_threshold': 0.3, 'checkpoint_sha256': '0' * 64})
+    onnx.save(other, tmp_path / 'other.onnx')
+    with pytest.raises(ValueError, match=r'not the same model as .* \(different checkpoint_sha256, score_threshold\)'):
+        OnnxInferencer(exported_int8, 'onnxruntime', fallback=tmp_path / 'other.onnx')
+    pytest.importorskip('openvino')
+    other.metadata_props[0].value = json.dumps({**described, 'mode': 'detection'})
+    onnx.save(other, tmp_path / 'detection.onnx')
+    with pytest.raises(ValueError, match='does not choose between slice classes'):
+        OnnxInferencer(tmp_path / 'detection.onnx', 'openvino', 'bfloat16', fallback=tmp_path / 'detection.onnx')
+
+
+def test_the_command_reports_repeated_slices(exported, exported_int8, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('onnxruntime')
+    from mmaffinity_cli import main
+
+    folder = write_images(tmp_path / 'in', 2)
+    command = ['predict', str(folder), '--model', str(exported_int8), '--backend', 'onnxruntime', '--overlays', 'none']
+    fallback = ['--fallback', str(exported[2]), '--fallback-margin', '1']
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, *fallback, '--out', str(tmp_path / 'out')])
+    assert not main()
+    assert '2 undecided slices were predicted again in float32' in capsys.readouterr().out
+    model = json.loads((tmp_path / 'out' / 'in' / 'prediction.json').read_text())['model']
+    assert model['precision'] == 'int8' and model['fallback_margin'] == 1 and model['fallback_sha256']
+    assert OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2]).fallback_margin == 0.6
