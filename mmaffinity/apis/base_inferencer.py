@@ -17,6 +17,8 @@ from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.sample_arrays import to_array
 
 OnProblem = Callable[[Problem], None]
+# Entries of a description on which predictions depend: results with other values are not mixed.
+MODEL_ENTRIES = ('config_sha256', 'checkpoint_sha256', 'precision', 'fallback_sha256', 'fallback_margin')
 
 
 @dataclass(frozen=True)

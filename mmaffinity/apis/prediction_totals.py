@@ -18,6 +18,7 @@ from mmaffinity.scans.writers import write_coco_lists
 from mmaffinity.utils.wording import first_few, plural
 from mmaffinity.visualization.pages.scan_page import index_page
 
+from .base_inferencer import MODEL_ENTRIES
 from .prediction_report import PredictionReport, ScanResult
 
 REPORT = 'report.json'
@@ -221,7 +222,7 @@ def _read_shards(root: Path) -> list[dict]:
     for (path, _, _), content in zip(files, contents):
         for what, key_of in (
             ('scans', lambda item: (item['shard']['num_scans'], item['shard']['scans_sha256'])),
-            ('model', lambda item: [item['model'].get(key) for key in ('config_sha256', 'checkpoint_sha256', 'precision')]),
+            ('model', lambda item: [item['model'].get(key) for key in MODEL_ENTRIES]),
             ('settings', lambda item: item['settings']),
         ):
             if key_of(content) != key_of(first):

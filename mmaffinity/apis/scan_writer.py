@@ -19,7 +19,7 @@ from mmaffinity.scans.writers import SCHEMA, Records, write_coco, write_csv, wri
 from mmaffinity.utils.provenance import NOTICE, SYNTHETIC, now, versions
 from mmaffinity.utils.wording import plural
 
-from .base_inferencer import SliceInferencer, SlicePrediction, failure
+from .base_inferencer import MODEL_ENTRIES, SliceInferencer, SlicePrediction, failure
 from .prediction_pages import PredictionPages
 from .prediction_report import ScanResult
 from .prediction_totals import PAGE
@@ -85,11 +85,7 @@ class ScanWriter:
             self.settings,
             schema=SCHEMA,
             source=source,
-            **{
-                name: self.inferencer.description[name]
-                for name in ('config_sha256', 'checkpoint_sha256', 'precision')
-                if name in self.inferencer.description
-            },
+            **{name: self.inferencer.description[name] for name in MODEL_ENTRIES if name in self.inferencer.description},
         )
         keys = scan.keys()
         recording = nullcontext() if self.pages is None else self.pages.recording(folder)

@@ -52,7 +52,8 @@ class Journal(JsonLines):
             if place:
                 self._note(content, place)
             elif content.get('settings') != settings:
-                changed = sorted(name for name in settings if (content.get('settings') or {}).get(name) != settings[name])
+                before = content.get('settings') or {}
+                changed = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
                 raise OtherSettings(
                     f'{self.path.parent} was made with other settings ({", ".join(changed)}): '
                     'name another --out, or give the same settings to resume'

@@ -195,3 +195,7 @@ def test_the_command_reports_repeated_slices(exported, exported_int8, tmp_path, 
     model = json.loads((tmp_path / 'out' / 'in' / 'prediction.json').read_text())['model']
     assert model['precision'] == 'int8' and model['fallback_margin'] == 1 and model['fallback_sha256']
     assert OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2]).fallback_margin == 0.6
+    monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--resume', '--out', str(tmp_path / 'out')])
+    with pytest.raises(SystemExit):
+        main()
+    assert 'fallback_margin' in capsys.readouterr().err  # results with and without a fallback are not mixed
