@@ -17,7 +17,7 @@ from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.sample_arrays import to_array
 
 OnProblem = Callable[[Problem], None]
-# Entries of a description on which predictions depend: results with other values are not mixed.
+# Entries of a description that identify a model: results with other values are not mixed.
 MODEL_ENTRIES = ('config_sha256', 'checkpoint_sha256', 'precision', 'fallback_sha256', 'fallback_margin')
 
 
@@ -93,7 +93,6 @@ class SliceInferencer(ABC):
         batch_size: slices per batch.
         slice_classes, lesion_classes: names of the classes.
         description: the model and its hashes, as plain data.
-        num_repeated: number of slices that a fallback has predicted again so far.
     """
 
     options: ReadOptions
@@ -101,7 +100,6 @@ class SliceInferencer(ABC):
     slice_classes: tuple[str, ...]
     lesion_classes: tuple[str, ...]
     description: dict[str, Any]
-    num_repeated: int = 0
 
     def _read(self, scan: Scan, done: Container[str]) -> Iterator[Slice | Problem]:
         """Yield the slices of a scan, except those whose key is in ``done``."""

@@ -1,5 +1,6 @@
 """Python entry point for prediction with an exported model, without torch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,22 @@ from mmaffinity.scans import ReadOptions, Slice
 from mmaffinity.utils.mask_pasting import paste_masks
 from mmaffinity.utils.provenance import SYNTHETIC
 
-from .base_inferencer import SliceInferencer
+from .base_inferencer import SliceInferencer, SlicePrediction
 
 # Margins at which at most 0.5 % of real slices changed their class against float32: docs/deployment.md.
 FALLBACK_MARGINS = {'bfloat16': 0.15, 'int8': 0.6}
-# Entries of the description in which two precisions of one model differ.
-OWN_ENTRIES = {'precision', 'calibration', 'graph_sha256', 'versions'}
+# Entries of the description that both models must share.
+SHARED_ENTRIES = (
+    'checkpoint_sha256',
+    'config_sha256',
+    'mode',
+    'preprocessing',
+    'slice_classes',
+    'lesion_classes',
+    'mask_threshold',
+    'score_threshold',
+)
+REPEATED = 'its class was undecided in {}: predicted again in float32'
 
 
 class Fields(dict):
@@ -41,8 +52,8 @@ class OnnxInferencer(SliceInferencer):
         backend, precision, threads: see :func:`~mmaffinity.runtime.open_session`.
         batch_size: slices per batch; more than 1 gains nothing on a CPU.
         options: conversion of pixels to grey levels: Hounsfield window, rescaling, range of 16-bit images.
-        fallback: the same model exported in float32, which predicts undecided slices again if ``model`` runs in bfloat16 or
-            int8. In bfloat16, it may be the same file. None for no fallback.
+        fallback: the same model exported in float32, which predicts undecided slices again, in the same runtime, if ``model``
+            runs in bfloat16 or int8. In bfloat16, it may be the same file. A note marks these slices. None for no fallback.
         fallback_margin: a slice is undecided if the probabilities of its two most probable classes differ by less than this;
             None means 0.15 in bfloat16 and 0.6 in int8.
 
@@ -90,12 +101,11 @@ class OnnxInferencer(SliceInferencer):
         self._fallback: Session | None = None
         if fallback is not None:
             second = read_model_file(fallback)
-            _check_fallback(self.model, self.session, second)
-            self.fallback_margin = FALLBACK_MARGINS[self.session.precision] if fallback_margin is None else fallback_margin
-            if not 0 < self.fallback_margin <= 1:
-                raise ValueError(f'fallback_margin must be above 0 and at most 1, not {fallback_margin}')
+            self.fallback_margin = check_fallback(self.model, self.session.precision, second, fallback_margin)
             self._fallback = open_session(second, self.session.backend, 'float32', threads)
             self.description.update(fallback_sha256=second.sha256, fallback_margin=self.fallback_margin)
+        elif fallback_margin is not None:
+            raise ValueError('fallback_margin needs a fallback')
 
     def _prepare(self, item: Slice) -> tuple[np.ndarray, tuple[int, int]]:
         size = self.model.width, self.model.height
@@ -108,16 +118,24 @@ class OnnxInferencer(SliceInferencer):
     def _forward(self, packed: list[tuple]) -> list[Fields]:
         slices = np.stack([entry[0] for entry in packed])
         outputs = self.session.run(slices)
-        if self._fallback is not None:
-            best = np.sort(outputs['probabilities'], axis=1)[:, -2:]
-            undecided = np.flatnonzero(best[:, 1] - best[:, 0] < self.fallback_margin)
-            if len(undecided):
-                self.num_repeated += len(undecided)
+        undecided = np.zeros(len(packed), bool)
+        if self._fallback is not None and 'probabilities' in outputs and outputs['probabilities'].shape[1] > 1:
+            second, best = np.sort(outputs['probabilities'], axis=1)[:, -2:].T
+            undecided = ~(best - second >= self.fallback_margin)  # also if a probability is NaN
+            if undecided.any():
                 for name, value in self._fallback.run(slices[undecided]).items():
                     outputs[name][undecided] = value
-        return [
+        samples = [
             self._sample({name: value[row] for name, value in outputs.items()}, shape) for row, (_, shape) in enumerate(packed)
         ]
+        for sample, again in zip(samples, undecided):
+            sample['repeated'] = bool(again)
+        return samples
+
+    def _predicted(self, item: Slice, sample: Any) -> SlicePrediction:
+        if sample['repeated']:
+            item = replace(item, notes=(*item.notes, REPEATED.format(self.session.precision)))
+        return super()._predicted(item, sample)
 
     def _sample(self, outputs: dict[str, np.ndarray], shape: tuple[int, int]) -> Fields:
         """Return the fields of a :class:`SliceDataSample`, in pixels of a slice of this shape."""
@@ -149,22 +167,27 @@ class OnnxInferencer(SliceInferencer):
         return sample
 
 
-def _check_fallback(model: ModelFile, session: Session, fallback: ModelFile) -> None:
-    """Check that a fallback is the float32 form of a model that runs in lower precision and classifies slices.
+def check_fallback(model: ModelFile, precision: str, fallback: ModelFile, margin: float | None = None) -> float:
+    """Check that a fallback is the float32 form of a model that classifies slices in lower precision.
+
+    Returns:
+        The margin below which slices are undecided: the given one, or the default for ``precision``.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if the fallback is not, or the margin is not above 0 and at most 1.
     """
-    if session.precision == 'float32':
+    if precision == 'float32':
         raise ValueError(f'{model.path} runs in float32, which needs no fallback: omit it, or use bfloat16 or an int8 model')
     if len(model.slice_classes) == 1 or model.description.get('mode') == 'detection':
         raise ValueError(f'{model.path} does not choose between slice classes, so none can be undecided: omit the fallback')
     if fallback.description['precision'] != 'float32':
         raise ValueError(f'{fallback.path} is an int8 model: the fallback must be exported without --int8')
-    entries = (model.description.keys() | fallback.description.keys()) - OWN_ENTRIES
-    other = sorted(name for name in entries if model.description.get(name) != fallback.description.get(name))
+    other = [name for name in SHARED_ENTRIES if model.description.get(name) != fallback.description.get(name)]
     if other:
         raise ValueError(
             f'{fallback.path} is not the same model as {model.path} (different {", ".join(other)}): export both from one '
             'checkpoint with the same config and options'
         )
+    if margin is not None and not 0 < margin <= 1:
+        raise ValueError(f'fallback_margin must be above 0 and at most 1, not {margin}')
+    return FALLBACK_MARGINS[precision] if margin is None else margin

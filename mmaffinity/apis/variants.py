@@ -21,7 +21,7 @@ from mmaffinity.utils.timing import threads
 
 from .base_inferencer import SliceInferencer
 from .inferencer import AffinityInferencer
-from .onnx_inferencer import OnnxInferencer
+from .onnx_inferencer import OnnxInferencer, check_fallback
 
 REFERENCE = 'float64'
 # Environment variables that limit the instructions of torch's own kernels, oneDNN and MKL.
@@ -85,6 +85,9 @@ def default_variants(
         cuda: whether to include a GPU; None means if torch finds one.
         exported: the same model exported to ONNX, to run in each installed runtime.
         fallback, fallback_margin: see :class:`OnnxInferencer`; adds a variant with this fallback for each in lower precision.
+
+    Raises:
+        FileNotFoundError, ValueError: if a file is not an exported model, or the fallback does not suit the other.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -110,13 +113,15 @@ def default_variants(
         found += [Variant(name, exported=str(exported), backend=name) for name in BACKENDS if is_installed(name)]
         if is_installed('openvino') and has_bfloat16() and read_model_file(exported).description['precision'] == 'float32':
             found.append(Variant('openvino, bfloat16', dtype='bfloat16', exported=str(exported), backend='openvino'))
-    if fallback is not None:
-        int8 = exported is not None and read_model_file(exported).description['precision'] == 'int8'
-        found += [
-            replace(variant, name=f'{variant.name}, fallback', fallback=str(fallback), fallback_margin=fallback_margin)
-            for variant in found
-            if variant.exported and (int8 or variant.dtype != 'float32')
-        ]
+    if exported is not None and fallback is not None:
+        model, second = read_model_file(exported), read_model_file(fallback)
+        int8 = model.description['precision'] == 'int8'
+        lower = [variant for variant in found if variant.exported and (int8 or variant.dtype != 'float32')]
+        if not lower:
+            raise ValueError('the fallback has no effect: this machine runs the exported model only in float32')
+        for variant in lower:
+            margin = check_fallback(model, 'int8' if int8 else variant.dtype, second, fallback_margin)
+            found.append(replace(variant, name=f'{variant.name}, fallback', fallback=str(fallback), fallback_margin=margin))
     return found
 
 
@@ -176,7 +181,7 @@ def _predict(
     cfg: Config, checkpoint: str | Path, inputs: Sequence[str | Path], variant: Variant, max_slices: int | None
 ) -> Predictions:
     inferencer = _inferencer(cfg, checkpoint, variant)
-    names, rows = [], []
+    names, rows, repeated = [], [], 0
     with threads(variant.num_threads):
         for result in inferencer.predict_slices(sample_slices(inputs, max_slices)):
             if isinstance(result, Problem):
@@ -187,11 +192,12 @@ def _predict(
             logits, boxes, scores = (np.asarray(prediction.get(name), float) for name in ('logits', 'roi_boxes', 'roi_scores'))
             weights = np.abs(np.asarray(prediction.get('roi_weights', np.ones(len(scores))), float))
             names.append(result.slice.name)
+            repeated += result.sample.get('repeated', False)
             rows.append([scipy.special.expit(logits), logits, boxes, scores, weights >= USED_SHARE * weights.sum()])
     if not rows:
         raise ValueError(f'no slice could be read from {", ".join(map(str, inputs))}')
     probabilities, logits, boxes, scores, used = (np.stack(column) for column in zip(*rows))
-    return Predictions(names, probabilities, logits.argmax(1), boxes, scores, used.astype(bool), inferencer.num_repeated)
+    return Predictions(names, probabilities, logits.argmax(1), boxes, scores, used.astype(bool), repeated)
 
 
 def _inferencer(cfg: Config, checkpoint: str | Path, variant: Variant) -> SliceInferencer:

@@ -64,7 +64,8 @@ def fallback_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     given = {name: value for name in ('fallback', 'fallback_margin') if (value := getattr(args, name)) is not None}
     if given and args.model is None:
-        raise ValueError('--fallback needs an exported model: run mmaffinity export onnx, and pass it as --model')
+        option = next(iter(given)).replace('_', '-')
+        raise ValueError(f'--{option} needs an exported model: run mmaffinity export onnx, and pass it as --model')
     if 'fallback_margin' in given and 'fallback' not in given:
         raise ValueError('--fallback-margin needs --fallback FLOAT32.onnx')
     return given

@@ -31,7 +31,6 @@ from mmaffinity.scans import check_inputs
 from mmaffinity.scans.shards import Shard, find_shard
 from mmaffinity.utils.console import ProgressLine
 from mmaffinity.utils.provenance import NOTICE
-from mmaffinity.utils.wording import plural
 from mmaffinity_cli import load
 
 if TYPE_CHECKING:
@@ -132,8 +131,6 @@ def run(args: argparse.Namespace) -> int:
         raise
     finally:
         progress.close()
-    if args.fallback is not None:
-        print(f'{plural(inferencer.num_repeated, "undecided slice", "was")} predicted again in float32')
     return _show(report, args.out, shard)
 
 

@@ -111,6 +111,9 @@ def test_a_fallback(exported, exported_int8, slices, monkeypatch):
     names = [variant.name for variant in variants if variant.exported]
     runtimes = [name for name in BACKENDS if is_installed(name)]
     assert names == [*runtimes, *(f'{name}, fallback' for name in runtimes)]
+    assert variants[-1].fallback_margin == 1
+    defaults = default_variants(load_config(config), exported=exported_int8, fallback=file)
+    assert defaults[-1].fallback_margin == 0.6  # the JSON records the margin that was used
     chosen = [variants[0], *(variant for variant in variants if variant.backend == 'onnxruntime')]
     found = measure_agreement(config, checkpoint, [slices], chosen, max_slices=3)
     without, repeated = found['variants']
@@ -118,6 +121,17 @@ def test_a_fallback(exported, exported_int8, slices, monkeypatch):
     changes = [max(row[key]['max'] for key in ('with_lesions', 'without')) for row in (without, repeated)]
     assert changes[1] < 1e-3 < changes[0]
     assert 'onnxruntime, fallback: 3 of 3 slices undecided and predicted again in float32' in format_agreement(found)
+
+
+def test_an_unsuitable_fallback_is_an_error_before_anything_is_predicted(exported, exported_int8, tmp_path, monkeypatch):
+    config = load_config(exported[0])
+    with pytest.raises(FileNotFoundError, match='missing.onnx'):
+        default_variants(config, exported=exported_int8, fallback=tmp_path / 'missing.onnx')
+    with pytest.raises(ValueError, match='fallback_margin must be above 0 and at most 1, not -3'):
+        default_variants(config, exported=exported_int8, fallback=exported[2], fallback_margin=-3)
+    monkeypatch.setattr('mmaffinity.apis.variants.has_bfloat16', lambda: False)
+    with pytest.raises(ValueError, match='the fallback has no effect: this machine runs the exported model only in float32'):
+        default_variants(config, exported=exported[2], fallback=exported[2])
 
 
 def test_comparison_without_slices_is_an_error(model, slices, tmp_path, monkeypatch):

@@ -108,6 +108,7 @@ def test_the_command_runs_without_torch(exported, tmp_path, repo_root):
         (['--model', 'x.onnx'], 'no such model: x.onnx'),
         (['--model', 'x.onnx', '--fallback-margin', '0.2'], '--fallback-margin needs --fallback'),
         (['--config', 'affinity_c8', '--checkpoint', 'x.pth', '--fallback', 'x.onnx'], '--fallback needs an exported model'),
+        (['--config', 'a', '--checkpoint', 'x.pth', '--fallback-margin', '0.1'], '--fallback-margin needs an exported model'),
     ],
 )
 def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
@@ -119,6 +120,12 @@ def test_invalid_arguments(arguments, message, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main()
     assert message in capsys.readouterr().err
+
+
+FIELDS = dict(
+    pred_instances=['bboxes', 'scores', 'masks'],
+    pred_slice=['score', 'logits', 'roi_boxes', 'roi_scores', 'roi_features', 'affinity', 'features'],
+)
 
 
 @pytest.fixture
@@ -140,14 +147,44 @@ def test_the_fallback_repeats_only_undecided_slices(batch_size, answers, exporte
         exported_int8, 'onnxruntime', threads=1, batch_size=batch_size, fallback=exported[2], fallback_margin=between
     )
     found = list(inferencer(slices))
-    assert inferencer.num_repeated == 1
     assert inferencer.description['fallback_margin'] == between and len(inferencer.description['fallback_sha256']) == 64
-    for index, (margin, one) in enumerate(zip(margins, found, strict=True)):
-        expected = (full if margin < between else low)[index]
-        np.testing.assert_allclose([*one.probabilities.values()], [*expected.probabilities.values()], rtol=1e-5)
-        # All outputs come from the same model.
-        np.testing.assert_allclose(one.sample.pred_instances.bboxes, expected.sample.pred_instances.bboxes, atol=1e-3)
-        np.testing.assert_allclose(one.sample.pred_slice.features, expected.sample.pred_slice.features, rtol=1e-4, atol=1e-6)
+    for margin, one, in_int8, in_float32 in zip(margins, found, low, full, strict=True):
+        expected, other = (in_float32, in_int8) if margin < between else (in_int8, in_float32)
+        note = 'its class was undecided in int8: predicted again in float32'
+        assert one.slice.notes == ((note,) if expected is in_float32 else ()) == tuple(one.record().notes)
+        # Everything comes from the same model.
+        for part, names in FIELDS.items():
+            for name in names:
+                actual, wanted = one.sample[part][name], expected.sample[part][name]
+                np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5, err_msg=name)
+                differs = np.shape(wanted) != np.shape(other.sample[part][name])
+                assert differs or not np.allclose(wanted, other.sample[part][name], rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ('low', 'repeated'), [([0.9, 0.4], False), ([0.5, 0.4], True), ([0.4, 0.8], False), ([0.4, np.nan], True), ([0.2], False)]
+)
+def test_the_class_of_an_undecided_slice_is_that_of_the_fallback(low, repeated, answers, exported, exported_int8, monkeypatch):
+    """Also if a probability in low precision is NaN; a model of one class is never undecided."""
+    inferencer = OnnxInferencer(exported_int8, 'onnxruntime', threads=1, fallback=exported[2], fallback_margin=0.3)
+    run, calls = inferencer.session.run, []
+
+    def session(values, again):
+        def outputs(slices):
+            calls.append(again)
+            logits = np.log(values) - np.log1p(-np.array(values))
+            return {**run(slices), 'probabilities': np.array([values]), 'logits': logits[None]}
+
+        return outputs
+
+    monkeypatch.setattr(inferencer.session, 'run', session(low, False))
+    monkeypatch.setattr(inferencer._fallback, 'run', session([0.1, 0.8], True))
+    inferencer.slice_classes = inferencer.slice_classes[:2] if len(low) == 2 else ('only',)
+    (prediction,) = inferencer(answers[0][:1])
+    assert calls == [False, True][: 1 + repeated]
+    chosen = [0.1, 0.8] if repeated else low
+    assert list(prediction.probabilities.values()) == chosen
+    assert prediction.label == inferencer.slice_classes[int(np.argmax(chosen))]
 
 
 def test_bfloat16_can_fall_back_on_its_own_file(answers, exported):
@@ -171,6 +208,12 @@ def test_an_unsuitable_fallback_is_an_error(exported, exported_int8, tmp_path):
             OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2], fallback_margin=margin)
     other = onnx.load(exported[2])
     described = json.loads(other.metadata_props[0].value)
+    # The names of config and checkpoint may differ.
+    other.metadata_props[0].value = json.dumps({**described, 'config': 'copy.py', 'checkpoint': 'best.pth'})
+    onnx.save(other, tmp_path / 'other.onnx')
+    OnnxInferencer(exported_int8, 'onnxruntime', fallback=tmp_path / 'other.onnx')
+    with pytest.raises(ValueError, match='fallback_margin needs a fallback'):
+        OnnxInferencer(exported_int8, 'onnxruntime', fallback_margin=0.5)
     other.metadata_props[0].value = json.dumps({**described, 'score_threshold': 0.3, 'checkpoint_sha256': '0' * 64})
     onnx.save(other, tmp_path / 'other.onnx')
     with pytest.raises(ValueError, match=r'not the same model as .* \(different checkpoint_sha256, score_threshold\)'):
@@ -182,7 +225,7 @@ def test_an_unsuitable_fallback_is_an_error(exported, exported_int8, tmp_path):
         OnnxInferencer(tmp_path / 'detection.onnx', 'openvino', 'bfloat16', fallback=tmp_path / 'detection.onnx')
 
 
-def test_the_command_reports_repeated_slices(exported, exported_int8, tmp_path, capsys, monkeypatch):
+def test_the_command_notes_repeated_slices(exported, exported_int8, tmp_path, capsys, monkeypatch):
     pytest.importorskip('onnxruntime')
     from mmaffinity_cli import main
 
@@ -191,11 +234,13 @@ def test_the_command_reports_repeated_slices(exported, exported_int8, tmp_path, 
     fallback = ['--fallback', str(exported[2]), '--fallback-margin', '1']
     monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, *fallback, '--out', str(tmp_path / 'out')])
     assert not main()
-    assert '2 undecided slices were predicted again in float32' in capsys.readouterr().out
-    model = json.loads((tmp_path / 'out' / 'in' / 'prediction.json').read_text())['model']
+    content = json.loads((tmp_path / 'out' / 'in' / 'prediction.json').read_text())
+    model = content['model']
+    assert 'its class was undecided in int8: predicted again in float32' in content['scan']['notes']
     assert model['precision'] == 'int8' and model['fallback_margin'] == 1 and model['fallback_sha256']
     assert OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2]).fallback_margin == 0.6
     monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--resume', '--out', str(tmp_path / 'out')])
     with pytest.raises(SystemExit):
         main()
-    assert 'fallback_margin' in capsys.readouterr().err  # results with and without a fallback are not mixed
+    # Results with and without a fallback are not mixed.
+    assert 'made with other settings (fallback_margin, fallback_sha256)' in capsys.readouterr().err

@@ -62,9 +62,10 @@ def test_unrelated_shards_are_not_merged(tmp_path, study, inferencer):
     assert len(merge_shards(out).scans) == 7
     path = out / 'report.shard-1-of-2.json'
     text = path.read_text()
-    path.write_text(text.replace('"checkpoint_sha256"', '"precision": "bfloat16", "checkpoint_sha256"'))
-    with pytest.raises(ValueError, match='different model'):
-        merge_shards(out)
+    for entry in ('"precision": "bfloat16"', '"fallback_sha256": "0"', '"fallback_margin": 0.5'):
+        path.write_text(text.replace('"checkpoint_sha256"', f'{entry}, "checkpoint_sha256"'))
+        with pytest.raises(ValueError, match='different model'):
+            merge_shards(out)
     path.write_text(text.replace('"score_thr": 0.3', '"score_thr": 0.4'))
     with pytest.raises(ValueError, match='different settings'):
         merge_shards(out)

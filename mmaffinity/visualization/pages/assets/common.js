@@ -66,6 +66,10 @@ function modelTable(model, versions, settings, created) {
     ['SHA-256 of the config', model.config_sha256],
     ['checkpoint', model.checkpoint],
     ['SHA-256 of the checkpoint', model.checkpoint_sha256],
+    ...(model.precision ? [['precision', model.precision]] : []),
+    ...(model.fallback_sha256
+      ? [[`SHA-256 of the float32 fallback (margin ${model.fallback_margin})`, model.fallback_sha256]]
+      : []),
     ['created', created],
     [
       'versions',
