@@ -17,7 +17,7 @@ from mmaffinity.utils.wording import plural
 from mmaffinity.visualization.sample_arrays import to_array
 
 OnProblem = Callable[[Problem], None]
-# Entries of a description that identify a model: results with other values are not mixed.
+# Entries of a description that identify a model: results that differ in any of them are not mixed.
 MODEL_ENTRIES = ('config_sha256', 'checkpoint_sha256', 'precision', 'fallback_sha256', 'fallback_margin')
 
 

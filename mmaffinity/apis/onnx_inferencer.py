@@ -14,7 +14,7 @@ from mmaffinity.utils.provenance import SYNTHETIC
 
 from .base_inferencer import SliceInferencer, SlicePrediction
 
-# Margins at which at most 0.5 % of real slices changed their class against float32: docs/deployment.md.
+# Margins at which at most 0.5 % of real slices changed class against float64, for one model in OpenVINO: docs/deployment.md.
 FALLBACK_MARGINS = {'bfloat16': 0.15, 'int8': 0.6}
 # Entries of the description that both models must share.
 SHARED_ENTRIES = (
@@ -27,7 +27,7 @@ SHARED_ENTRIES = (
     'mask_threshold',
     'score_threshold',
 )
-REPEATED = 'its class was undecided in {}: predicted again in float32'
+REPEATED = 'class undecided in {}: predicted again in float32'
 
 
 class Fields(dict):
@@ -174,12 +174,15 @@ def check_fallback(model: ModelFile, precision: str, fallback: ModelFile, margin
         The margin below which slices are undecided: the given one, or the default for ``precision``.
 
     Raises:
-        ValueError: if the fallback is not, or the margin is not above 0 and at most 1.
+        ValueError: if the model runs in float32 or does not choose between classes, the fallback is not its float32 form, or
+            the margin is not above 0 and at most 1.
     """
     if precision == 'float32':
-        raise ValueError(f'{model.path} runs in float32, which needs no fallback: omit it, or use bfloat16 or an int8 model')
+        raise ValueError(
+            f'{model.path} runs in float32, which needs no fallback: omit the fallback, run in bfloat16, or use an int8 model'
+        )
     if len(model.slice_classes) == 1 or model.description.get('mode') == 'detection':
-        raise ValueError(f'{model.path} does not choose between slice classes, so none can be undecided: omit the fallback')
+        raise ValueError(f'{model.path} does not choose between slice classes, so no slice can be undecided: omit the fallback')
     if fallback.description['precision'] != 'float32':
         raise ValueError(f'{fallback.path} is an int8 model: the fallback must be exported without --int8')
     other = [name for name in SHARED_ENTRIES if model.description.get(name) != fallback.description.get(name)]

@@ -84,10 +84,12 @@ def default_variants(
         noise, seeds: relative noise on the features, and number of draws.
         cuda: whether to include a GPU; None means if torch finds one.
         exported: the same model exported to ONNX, to run in each installed runtime.
-        fallback, fallback_margin: see :class:`OnnxInferencer`; adds a variant with this fallback for each in lower precision.
+        fallback, fallback_margin: see :class:`OnnxInferencer`; each exported variant in lower precision is added once more,
+            with this fallback.
 
     Raises:
-        FileNotFoundError, ValueError: if a file is not an exported model, or the fallback does not suit the other.
+        FileNotFoundError, ValueError: if a file does not exist or is not an exported model, the fallback does not suit
+            ``exported``, or no variant runs in lower precision.
     """
     backbone, head = config.model.get('backbone') or {}, (config.model.get('roi_head') or {}).get('cls_head') or {}
     found = [Variant(REFERENCE, dtype='float64'), Variant('1 thread')]
@@ -118,7 +120,10 @@ def default_variants(
         int8 = model.description['precision'] == 'int8'
         lower = [variant for variant in found if variant.exported and (int8 or variant.dtype != 'float32')]
         if not lower:
-            raise ValueError('the fallback has no effect: this machine runs the exported model only in float32')
+            raise ValueError(
+                'the fallback has no effect: this machine runs the exported model only in float32; omit it, or use an int8 '
+                'model'
+            )
         for variant in lower:
             margin = check_fallback(model, 'int8' if int8 else variant.dtype, second, fallback_margin)
             found.append(replace(variant, name=f'{variant.name}, fallback', fallback=str(fallback), fallback_margin=margin))

@@ -45,22 +45,23 @@ def add_fallback_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--fallback',
         metavar='FLOAT32.onnx',
-        help='the same model in float32, which predicts undecided slices again if --model runs in bfloat16 or int8',
+        help='the same model exported in float32: predicts undecided slices again if --model runs in bfloat16 or int8; in '
+        'bfloat16, it may be the same file',
     )
     parser.add_argument(
         '--fallback-margin',
         type=float,
         metavar='DIFFERENCE',
-        help='a slice is undecided if its two most probable classes differ by less than this (default: 0.15 in bfloat16, '
-        '0.6 in int8)',
+        help='a slice is undecided if the probabilities of its two most probable classes differ by less than this (default: '
+        '0.15 in bfloat16, 0.6 in int8)',
     )
 
 
 def fallback_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the given options of a fallback, as arguments of :class:`OnnxInferencer`.
+    """Return the fallback options that were given, as keyword arguments of :class:`OnnxInferencer`.
 
     Raises:
-        ValueError: if there is no model to fall back from, or a margin without a fallback.
+        ValueError: if an option is given without ``--model``, or a margin without a fallback.
     """
     given = {name: value for name in ('fallback', 'fallback_margin') if (value := getattr(args, name)) is not None}
     if given and args.model is None:

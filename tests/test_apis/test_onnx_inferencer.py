@@ -150,7 +150,7 @@ def test_the_fallback_repeats_only_undecided_slices(batch_size, answers, exporte
     assert inferencer.description['fallback_margin'] == between and len(inferencer.description['fallback_sha256']) == 64
     for margin, one, in_int8, in_float32 in zip(margins, found, low, full, strict=True):
         expected, other = (in_float32, in_int8) if margin < between else (in_int8, in_float32)
-        note = 'its class was undecided in int8: predicted again in float32'
+        note = 'class undecided in int8: predicted again in float32'
         assert one.slice.notes == ((note,) if expected is in_float32 else ()) == tuple(one.record().notes)
         # Everything comes from the same model.
         for part, names in FIELDS.items():
@@ -236,7 +236,7 @@ def test_the_command_notes_repeated_slices(exported, exported_int8, tmp_path, ca
     assert not main()
     content = json.loads((tmp_path / 'out' / 'in' / 'prediction.json').read_text())
     model = content['model']
-    assert 'its class was undecided in int8: predicted again in float32' in content['scan']['notes']
+    assert 'class undecided in int8: predicted again in float32' in content['scan']['notes']
     assert model['precision'] == 'int8' and model['fallback_margin'] == 1 and model['fallback_sha256']
     assert OnnxInferencer(exported_int8, 'onnxruntime', fallback=exported[2]).fallback_margin == 0.6
     monkeypatch.setattr(sys, 'argv', ['mmaffinity', *command, '--resume', '--out', str(tmp_path / 'out')])
