@@ -125,7 +125,13 @@ def default_threads() -> int:
 
 
 def has_bfloat16() -> bool:
-    """Return whether the processor supports bfloat16 (AVX-512 BF16 or AMX); False if the system does not report it."""
+    """Return whether the processor supports bfloat16 (AVX-512 BF16 or AMX) and ``ONEDNN_MAX_CPU_ISA`` does not exclude it.
+
+    False if the system does not report it.
+    """
+    limit = os.environ.get('ONEDNN_MAX_CPU_ISA', '').upper()
+    if limit.startswith(('SSE', 'AVX')) and not any(part in limit for part in ('BF16', 'FP16', 'AMX', 'AVX10')):
+        return False  # OpenVINO refuses bfloat16 under such a limit
     try:
         flags = Path('/proc/cpuinfo').read_text()
     except OSError:

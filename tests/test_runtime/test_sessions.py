@@ -111,3 +111,24 @@ def test_threads(monkeypatch):
     assert sessions.default_threads() == 3
     monkeypatch.setenv('OMP_NUM_THREADS', 'x')
     assert sessions.default_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ('flags', 'limit', 'found'),
+    [
+        ('avx512f avx512_bf16', None, True),
+        ('avx512f amx_bf16', 'DEFAULT', True),
+        ('avx2 avx512f', None, False),
+        ('avx512f avx512_bf16', 'AVX2', False),
+        ('avx512f avx512_bf16', 'avx512_core_vnni', False),
+        ('avx512f avx512_bf16', 'AVX512_CORE_BF16', True),
+        ('avx512f amx_bf16', 'AVX512_CORE_AMX', True),
+        ('avx512f avx512_bf16', 'SSE41', False),
+    ],
+)
+def test_bfloat16_needs_the_processor_and_no_limit_below_it(flags, limit, found, monkeypatch):
+    monkeypatch.setattr(sessions.Path, 'read_text', lambda path: f'flags : {flags}')
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+    if limit is not None:
+        monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', limit)
+    assert sessions.has_bfloat16() is found
