@@ -10,7 +10,8 @@ import pytest
 from scan_helpers import chest, to_grey, write_images
 
 from mmaffinity.apis import AffinityInferencer, OnnxInferencer
-from mmaffinity.runtime import BACKENDS
+from mmaffinity.apis.onnx_inferencer import check_fallback
+from mmaffinity.runtime import BACKENDS, read_model_file
 
 WITHOUT_TORCH = """
 import sys
@@ -218,11 +219,16 @@ def test_an_unsuitable_fallback_is_an_error(exported, exported_int8, tmp_path):
     onnx.save(other, tmp_path / 'other.onnx')
     with pytest.raises(ValueError, match=r'not the same model as .* \(different checkpoint_sha256, score_threshold\)'):
         OnnxInferencer(exported_int8, 'onnxruntime', fallback=tmp_path / 'other.onnx')
-    pytest.importorskip('openvino')
-    other.metadata_props[0].value = json.dumps({**described, 'mode': 'detection'})
-    onnx.save(other, tmp_path / 'detection.onnx')
+
+
+def test_a_model_that_only_detects_needs_no_fallback(exported, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(exported[2])
+    model.metadata_props[0].value = json.dumps({**json.loads(model.metadata_props[0].value), 'mode': 'detection'})
+    onnx.save(model, tmp_path / 'detection.onnx')
+    detection = read_model_file(tmp_path / 'detection.onnx')
     with pytest.raises(ValueError, match='does not choose between slice classes'):
-        OnnxInferencer(tmp_path / 'detection.onnx', 'openvino', 'bfloat16', fallback=tmp_path / 'detection.onnx')
+        check_fallback(detection, 'bfloat16', detection)
 
 
 def test_the_command_notes_repeated_slices(exported, exported_int8, tmp_path, capsys, monkeypatch):
